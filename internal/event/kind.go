@@ -1,0 +1,76 @@
+package event
+
+// A Kind says how one sort of value is fetched, decoded, printed and compared.
+// A compound kind (sock, packet, sockaddr) reads several places and yields
+// several values, its parts.
+type Kind struct {
+	Name  string // as written after the colon: "rport=sk->…:port"
+	Help  string // one line
+	Class Class
+	// Width is the usual number of columns in a table; Right aligns numbers.
+	Width int
+	Right bool
+
+	// Reads are what is fetched for a value, as expressions in which "$"
+	// stands for the field's own expression. A simple kind has one.
+	Reads []Read
+	// Parts are the values that a compound kind yields, nil for a simple
+	// kind, which yields one.
+	Parts []Part
+	// Decode turns what was read into values: in is parallel to Reads, nil
+	// where a read is absent; out is parallel to Parts and zeroed before.
+	// It must not keep in.
+	Decode func(in [][]byte, out []Value)
+	// Append writes a present value as text, as tables and JSON strings
+	// show it. nil: by Class.
+	Append func(dst []byte, v *Value) []byte
+	// Compare tells how the kernel's event filter can compare the value.
+	// The zero value: it cannot.
+	Compare Compare
+}
+
+// A Read is one fetch of a kind.
+type Read struct {
+	Expr string // "$", "$->__sk_common.skc_dport"
+	// Size is the number of bytes read; 0: that of the expression's type.
+	Size int
+	// String reads a NUL-terminated string from the address of the
+	// expression, or from the pointer that it is.
+	String bool
+	// User reads from user memory.
+	User bool
+	// Optional: where this kernel has no such member, the read is absent
+	// instead of an error.
+	Optional bool
+}
+
+// A Part is one value of a compound kind.
+type Part struct {
+	Name string
+	Help string
+	Kind *Kind
+	// Read is the index of the read that alone holds the value, so that the
+	// kernel can compare it as Kind.Compare says; -1 where it takes more.
+	Read int
+	// When, if not nil, names the condition under which Read holds the
+	// value: the IPv4 address of a sock is valid only for family AF_INET.
+	When *When
+	Wide bool
+}
+
+// When is a condition on another read: it must equal Value.
+type When struct {
+	Read  int
+	Value uint64
+}
+
+// Compare is a kernel filter's way to compare a kind.
+type Compare uint8
+
+// Ways to compare.
+const (
+	NoCompare     Compare = iota
+	CompareNumber         // native integer: all operators
+	CompareBE16           // big-endian 16 bits: only == and !=
+	CompareIPv4           // four bytes in network order: ==, != and prefixes
+)

@@ -1,0 +1,78 @@
+package event
+
+import "net/netip"
+
+// A Value is one value of an event. Which of its fields carries it is said by
+// the Class of its Kind. The zero Value is absent: the kernel had none, or it
+// could not be read.
+type Value struct {
+	Set  bool
+	Num  uint64     // Unsigned, Bool (0, 1); Signed as two's complement
+	Addr netip.Addr // Address, canonical: IPv4-mapped IPv6 is IPv4
+	Text []byte     // Text; valid until the next event is decoded
+}
+
+// A Class is what a value is to a filter and to JSON.
+type Class uint8
+
+// The classes of values.
+const (
+	Unsigned Class = iota + 1 // JSON number
+	Signed                    // JSON number
+	Bool                      // JSON true or false
+	Address                   // JSON string; compared with addresses and prefixes
+	Text                      // JSON string
+)
+
+// An Event is one line of a tool. It and all it points to are reused for the
+// next event: a sink that keeps one must copy it.
+type Event struct {
+	Name string // "udp.sendmsg"
+	Wall int64  // nanoseconds since 1970 UTC
+	Mono uint64 // nanoseconds, CLOCK_MONOTONIC
+	CPU  uint32
+	// Task tells whether PID, TID and Comm belong to the event. In softirq
+	// the current task is a bystander, and they are absent.
+	Task bool
+	PID  uint32 // thread group, as seen from skprobe's pid namespace
+	TID  uint32
+	Comm string // "" where unknown
+	// Values is parallel to the columns of the Schema.
+	Values []Value
+	// Stack holds return addresses, innermost first, with --stack.
+	Stack []uint64
+}
+
+// A Column is one named value of a tool's events.
+type Column struct {
+	Name string // as in tables, JSON, CSV and --where
+	Help string // one line, with the unit
+	Kind *Kind
+	// Wide columns are left out of the table unless it is asked for all.
+	// JSON and CSV always have them.
+	Wide bool
+}
+
+// A Schema is what the events of one run look like: the columns common to
+// all tools (time, event, cpu, pid, tid, comm) come first and are not listed.
+type Schema struct {
+	Tool    string
+	Columns []Column
+	// Task tells whether any event carries pid, tid and comm.
+	Task bool
+	// Events lists the names of the events, for the width of the column.
+	Events []string
+	// Symbol writes a kernel address as symbol+offset. It is used for
+	// stacks.
+	Symbol func(dst []byte, addr uint64) []byte
+}
+
+// Column returns the index of a column, -1 where there is none.
+func (s *Schema) Column(name string) int {
+	for i := range s.Columns {
+		if s.Columns[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
