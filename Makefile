@@ -1,0 +1,48 @@
+# What can be done here. `make test` and `make demo` install what they need (scripts/setup says what) and need nothing else.
+
+PKGS ?=
+RUN ?=
+FUZZTIME ?= 30s
+BENCH ?= .
+
+.PHONY: all test vm demo fuzz bench lint setup clean
+
+all: skprobe
+
+# The program: one static binary.
+skprobe: FORCE
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $@ ./cmd/skprobe
+
+# All tests: here, and then on every amd64 kernel of the matrix.
+test: setup
+	scripts/test
+
+# Tests on one kernel in a VM: make vm KERNEL=6.1 [PKGS="./kprobe ./tracefs"] [RUN=regexp] [V=1]
+vm: setup
+	RUN='$(RUN)' V='$(V)' scripts/vm '$(or $(KERNEL),$(error Say which kernel, one of these: $(shell go run ./internal/cmd/kernels -keys)))' $(PKGS)
+
+# A DNS server, a few look-ups, and what skprobe shows of them.
+demo: setup skprobe
+	demo/run
+
+# Every fuzz target for a short time: make fuzz [PKGS=./fetchargs] [FUZZTIME=10m]
+fuzz:
+	FUZZTIME='$(FUZZTIME)' scripts/fuzz $(PKGS)
+
+# Go's benchmarks: make bench [PKGS=./kprobe] [BENCH=regexp]
+bench:
+	go test -run='^$$' -bench='$(BENCH)' -benchmem $(or $(PKGS),./...)
+
+# gofmt, vet for each system that must compile, staticcheck.
+lint:
+	scripts/lint
+
+# The programs that tests and demo use, from this machine's apt; nothing happens when they are there.
+setup:
+	@scripts/setup
+
+# What was built here; the kernels stay in the cache.
+clean:
+	rm -rf build skprobe
+
+FORCE:

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// An apt is apt with a configuration, package lists and cache of its own, for one suite and architecture.
+type apt struct {
+	dir     string
+	options []string
+}
+
+// listsAge is how long fetched package lists are good for.
+const listsAge = time.Hour
+
+// openApt prepares an apt below dir and fetches the suite's package lists.
+func openApt(dir, suite, arch string) (*apt, error) {
+	keyring, err := debianKeyring()
+	if err != nil {
+		return nil, err
+	}
+	mirror, err := mirrorFor(suite)
+	if err != nil {
+		return nil, err
+	}
+	a := &apt{dir: dir}
+	for _, d := range []string{"lists/partial", "cache/archives/partial", "state"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	source := fmt.Sprintf("deb [arch=%s signed-by=%s] %s %s main\n", arch, keyring, mirror, suite)
+	for name, text := range map[string]string{"sources.list": source, "status": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	a.options = []string{"-q",
+		"-oDir::Etc::sourcelist=" + filepath.Join(dir, "sources.list"), "-oDir::Etc::sourceparts=/dev/null",
+		"-oDir::Etc::preferences=/dev/null", "-oDir::Etc::preferencesparts=/dev/null",
+		"-oDir::State=" + filepath.Join(dir, "state"), "-oDir::State::lists=" + filepath.Join(dir, "lists"),
+		"-oDir::State::status=" + filepath.Join(dir, "status"), "-oDir::Cache=" + filepath.Join(dir, "cache"),
+		"-oAPT::Architecture=" + arch, "-oAPT::Architectures=" + arch,
+		"-oAcquire::Languages=none", "-oAcquire::IndexTargets::deb::DEP-11::DefaultEnabled=false",
+		"-oAcquire::Retries=3", "-oAcquire::http::Timeout=30",
+	}
+	if os.Geteuid() == 0 { // the cache need not be readable for apt's own user
+		a.options = append(a.options, "-oAPT::Sandbox::User=root")
+	}
+	stamp := filepath.Join(dir, "updated")
+	if fi, err := os.Stat(stamp); err == nil && time.Since(fi.ModTime()) < listsAge {
+		return a, nil
+	}
+	if _, err := a.run("", "apt-get", "update", "--error-on=any"); err != nil {
+		return nil, err
+	}
+	return a, os.WriteFile(stamp, nil, 0o644)
+}
+
+// run runs apt-get or apt-cache in a folder and returns what it prints.
+func (a *apt) run(dir, program string, args ...string) (string, error) {
+	cmd := exec.Command(program, append(append([]string{}, a.options...), args...)...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, bytes.TrimSpace(stderr.Bytes()))
+	}
+	return stdout.String(), nil
+}
+
+// errNotOffered says that the suite has no such package or version.
+var errNotOffered = errors.New("not offered by the mirror")
+
+// Show returns the newest offered version of a package, or exactly the one asked for when version is not empty.
+func (a *apt) Show(name, version string) (stanza, error) {
+	out, err := a.run("", "apt-cache", "show", name)
+	if err != nil && strings.Contains(err.Error(), "No packages found") {
+		return nil, fmt.Errorf("%s: %w", name, errNotOffered)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range parseStanzas(out) { // apt lists the newest first
+		if version == "" || s["Version"] == version {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("%s %s: %w", name, version, errNotOffered)
+}
+
+// Download fetches one package into an empty folder and returns the file. Apt has checked it against the signed index.
+func (a *apt) Download(dir string, p pkg) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	if _, err := a.run(dir, "apt-get", "download", p.Name+"="+p.Version); err != nil {
+		return "", err
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+	if err != nil || len(files) != 1 {
+		return "", fmt.Errorf("apt-get download %s left %d files", p.Name, len(files))
+	}
+	return files[0], nil
+}
+
+// A stanza is one paragraph of a package index.
+type stanza map[string]string
+
+func (s stanza) pkg() pkg { return pkg{s["Package"], s["Version"], s["SHA256"]} }
+
+// depends returns the names of the packages that it depends on, without versions and alternatives.
+func (s stanza) depends() []string {
+	var names []string
+	for d := range strings.SplitSeq(s["Depends"], ",") {
+		if f := strings.Fields(d); len(f) > 0 {
+			names = append(names, f[0])
+		}
+	}
+	return names
+}
+
+// parseStanzas reads the one-line fields of index paragraphs.
+func parseStanzas(text string) []stanza {
+	var all []stanza
+	for paragraph := range strings.SplitSeq(text, "\n\n") {
+		s := stanza{}
+		for line := range strings.Lines(paragraph) {
+			if key, value, ok := strings.Cut(line, ": "); ok && !strings.HasPrefix(line, " ") {
+				s[key] = strings.TrimSpace(value)
+			}
+		}
+		if len(s) > 0 {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func debianKeyring() (string, error) {
+	for _, name := range []string{"debian-archive-keyring.gpg", "debian-archive-keyring.pgp"} {
+		path := filepath.Join("/usr/share/keyrings", name)
+		if _, err := os.Stat(path); err == nil {
+			return path, nil
+		}
+	}
+	return "", errors.New("the keys of Debian's archive are missing: install debian-archive-keyring")
+}
+
+// mirrorFor returns the address of the archive that has a suite.
+func mirrorFor(suite string) (string, error) {
+	label, override := "Debian", "SKPROBE_MIRROR"
+	if strings.HasSuffix(suite, "-security") {
+		label, override = "Debian-Security", "SKPROBE_SECURITY_MIRROR"
+	}
+	if m := os.Getenv(override); m != "" {
+		return m, nil
+	}
+	out, err := exec.Command("apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)").Output()
+	if err != nil {
+		return "", fmt.Errorf("apt-get indextargets: %w", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if l, uri, _ := strings.Cut(strings.TrimSpace(line), " "); l == label {
+			return uri, nil
+		}
+	}
+	return "", fmt.Errorf("this machine's apt knows no %s mirror: run apt-get update, or set %s to a mirror's address", label, override)
+}

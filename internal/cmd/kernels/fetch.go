@@ -1,0 +1,178 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// fetch returns the folder of the unpacked kernel, which it makes if the cache has it not. When the mirror no longer has the
+// listed version (Debian removes old ones), it takes the newest and says so.
+func fetch(cache string, k kernel) (string, error) {
+	dir := kernelDir(cache, k.Packages)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	a, err := aptFor(cache, k)
+	if err != nil {
+		return "", err
+	}
+	if err := checkListed(a, k); errors.Is(err, errNotOffered) {
+		packages, err := newest(cache, k)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(os.Stderr, "kernels: WARNING: %s: %s %s is no longer offered by %s; taking %s %s (kernels -update rewrites the list)\n",
+			k.Key, k.Packages[0].Name, k.Packages[0].Version, k.Suite, packages[0].Name, packages[0].Version)
+		k.Packages = packages
+	} else if err != nil {
+		return "", err
+	}
+	dir = kernelDir(cache, k.Packages)
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	return dir, unpack(a, dir, k.Packages)
+}
+
+func kernelDir(cache string, packages []pkg) string {
+	return filepath.Join(cache, "kernels", packages[0].Name+"_"+packages[0].Version)
+}
+
+func aptFor(cache string, k kernel) (*apt, error) {
+	return openApt(filepath.Join(cache, "apt", k.Suite+"-"+k.Arch), k.Suite, k.Arch)
+}
+
+// checkListed compares the list with the signed index before anything is downloaded.
+func checkListed(a *apt, k kernel) error {
+	for _, p := range k.Packages {
+		s, err := a.Show(p.Name, p.Version)
+		if err != nil {
+			return err
+		}
+		if s["SHA256"] != p.SHA256 {
+			return fmt.Errorf("%s %s: the signed index says sha256 %s, the list %s", p.Name, p.Version, s["SHA256"], p.SHA256)
+		}
+	}
+	return nil
+}
+
+// newest finds the packages of the suite's current cloud kernel: the one that the meta package depends on; from 7.x on that
+// one holds nothing and depends on one package with the image and one with the modules.
+func newest(cache string, k kernel) ([]pkg, error) {
+	a, err := aptFor(cache, k)
+	if err != nil {
+		return nil, err
+	}
+	meta, err := a.Show("linux-image-cloud-"+k.Arch, "")
+	if err != nil {
+		return nil, err
+	}
+	if !strings.HasPrefix(meta["Version"], series(k.Key)) {
+		return nil, fmt.Errorf("%s now has %s: put a suite with %s in the list", k.Suite, meta["Version"], k.Key)
+	}
+	var image stanza
+	for _, name := range meta.depends() {
+		if strings.HasPrefix(name, "linux-image-") {
+			if image, err = a.Show(name, meta["Version"]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if image == nil {
+		return nil, fmt.Errorf("%s %s depends on no kernel image: %s", meta["Package"], meta["Version"], meta["Depends"])
+	}
+	var packages []pkg
+	for _, name := range image.depends() {
+		if strings.HasPrefix(name, "linux-binary-") || strings.HasPrefix(name, "linux-modules-") {
+			s, err := a.Show(name, meta["Version"])
+			if err != nil {
+				return nil, err
+			}
+			packages = append(packages, s.pkg())
+		}
+	}
+	if packages == nil {
+		packages = []pkg{image.pkg()}
+	}
+	return packages, nil
+}
+
+// unpack downloads the packages and unpacks them into one folder. The folder appears when all is done.
+func unpack(a *apt, dir string, packages []pkg) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".unpack-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	root := filepath.Join(tmp, "root")
+	for _, p := range packages {
+		fmt.Fprintf(os.Stderr, "kernels: fetching %s %s\n", p.Name, p.Version)
+		deb, err := a.Download(filepath.Join(tmp, p.Name), p)
+		if err != nil {
+			return err
+		}
+		if sum, err := fileSHA256(deb); err != nil {
+			return err
+		} else if sum != p.SHA256 {
+			return fmt.Errorf("%s has sha256 %s instead of %s", filepath.Base(deb), sum, p.SHA256)
+		}
+		if out, err := exec.Command("dpkg-deb", "-x", deb, root).CombinedOutput(); err != nil {
+			return fmt.Errorf("dpkg-deb -x %s: %w: %s", deb, err, out)
+		}
+	}
+	if err := depmod(root); err != nil {
+		return err
+	}
+	if err := os.Chmod(root, 0o755); err != nil {
+		return err
+	}
+	err = os.Rename(root, dir)
+	if _, statErr := os.Stat(dir); err != nil && statErr == nil {
+		return nil // another process was faster
+	}
+	return err
+}
+
+// depmod writes modules.dep, which no package has.
+func depmod(root string) error {
+	if _, err := os.Lstat(filepath.Join(root, "lib")); errors.Is(err, os.ErrNotExist) {
+		if err := os.Symlink("usr/lib", filepath.Join(root, "lib")); err != nil { // depmod looks in lib/modules
+			return err
+		}
+	}
+	releases, err := filepath.Glob(filepath.Join(root, "lib/modules/*"))
+	if err != nil || len(releases) != 1 {
+		return fmt.Errorf("the packages hold modules of %d kernels", len(releases))
+	}
+	program, err := exec.LookPath("depmod")
+	if err != nil {
+		program = "/sbin/depmod" // not in every user's PATH
+	}
+	if out, err := exec.Command(program, "-b", root, filepath.Base(releases[0])).CombinedOutput(); err != nil {
+		return fmt.Errorf("depmod (package kmod): %w: %s", err, out)
+	}
+	return nil
+}
+
+func fileSHA256(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

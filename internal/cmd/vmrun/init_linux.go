@@ -1,0 +1,300 @@
+package main
+
+import (
+	"archive/tar"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// guestMain is the guest's first process. It prepares the system, runs the job and ends the guest.
+func guestMain() {
+	if err := guestJob(); err != nil {
+		fmt.Println("vmrun init:", err) // the console
+	}
+	unix.Sync()
+	unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART) // QEMU's -no-reboot makes it an end
+}
+
+func guestJob() error {
+	if err := mountAll(mounts); err != nil {
+		return err
+	}
+	b, err := os.ReadFile("/" + jobFile)
+	if err != nil {
+		return err
+	}
+	var j job
+	if err := json.Unmarshal(b, &j); err != nil {
+		return err
+	}
+	status, err := openPort(j.Ports.Status)
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(status)
+	if err := runAll(&j, out); err != nil {
+		out.Encode(report{Error: err.Error()})
+	} else {
+		out.Encode(report{Done: true})
+	}
+	return drain(status)
+}
+
+func runAll(j *job, out *json.Encoder) error {
+	if err := prepare(j); err != nil {
+		return err
+	}
+	output, err := openPort(j.Ports.Output)
+	if err != nil {
+		return err
+	}
+	for i, r := range j.Runs {
+		start := time.Now()
+		code, err := runProgram(r, j.Env, output)
+		if err != nil {
+			return err
+		}
+		if r.Name != "" {
+			printResult(output, r.Name, code, time.Since(start))
+		}
+		if err := drain(output); err != nil {
+			return err
+		}
+		if err := out.Encode(report{Run: i, Code: code}); err != nil {
+			return err
+		}
+	}
+	return sendFiles(j)
+}
+
+// printResult prints the line that go test prints after a package.
+func printResult(w io.Writer, name string, code int, d time.Duration) {
+	switch {
+	case code == 0:
+		fmt.Fprintf(w, "ok  \t%s\t%.3fs\n", name, d.Seconds())
+	case code > 128:
+		fmt.Fprintf(w, "signal: %v\nFAIL\t%s\t%.3fs\n", unix.Signal(code-128), name, d.Seconds())
+	default:
+		fmt.Fprintf(w, "exit status %d\nFAIL\t%s\t%.3fs\n", code, name, d.Seconds())
+	}
+}
+
+type mount struct{ source, target, fstype string }
+
+// mounts are the file systems of every guest. Nothing is mounted over /tmp, which may hold the folder that a test runs in.
+var mounts = []mount{
+	{"devtmpfs", "/dev", "devtmpfs"},
+	{"proc", "/proc", "proc"},
+	{"sysfs", "/sys", "sysfs"},
+	{"devpts", "/dev/pts", "devpts"},
+	{"tmpfs", "/dev/shm", "tmpfs"},
+	{"tmpfs", "/run", "tmpfs"},
+	{"cgroup2", "/sys/fs/cgroup", "cgroup2"},
+}
+
+func mountAll(mounts []mount) error {
+	for _, m := range mounts {
+		if err := os.MkdirAll(m.target, 0o755); err != nil && !errors.Is(err, unix.EPERM) {
+			return err
+		}
+		if err := unix.Mount(m.source, m.target, m.fstype, 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
+			return fmt.Errorf("mount %s: %w", m.target, err)
+		}
+	}
+	return nil
+}
+
+// prepare makes the system that programs expect to find.
+func prepare(j *job) error {
+	if j.Tracefs {
+		if err := mountAll([]mount{{"tracefs", "/sys/kernel/tracing", "tracefs"}}); err != nil {
+			return err
+		}
+	}
+	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"} {
+		if err := os.Symlink(target, "/dev/"+name); err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
+	if err := os.Chmod("/tmp", 0o1777); err != nil {
+		return err
+	}
+	if err := unix.Sethostname([]byte("skprobe-vm")); err != nil {
+		return err
+	}
+	for _, m := range j.Modules {
+		if err := loadModule(m); err != nil {
+			return fmt.Errorf("load %s: %w", m, err)
+		}
+	}
+	return loopbackUp()
+}
+
+func loadModule(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	flags := 0
+	if !strings.HasSuffix(file, ".ko") {
+		flags = unix.MODULE_INIT_COMPRESSED_FILE // Debian compresses modules from 6.12 on
+	}
+	err = unix.FinitModule(int(f.Fd()), "", flags)
+	if errors.Is(err, unix.EEXIST) {
+		return nil
+	}
+	return err
+}
+
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo); err != nil {
+		return fmt.Errorf("set lo up: %w", err)
+	}
+	return nil
+}
+
+// runProgram runs one program of the job to its end, and then ends all that it left running, so that the next starts clean.
+func runProgram(r run, env []string, output io.Writer) (int, error) {
+	for _, e := range env {
+		if key, value, ok := strings.Cut(e, "="); ok {
+			os.Setenv(key, value) // LookPath reads init's own PATH
+		}
+	}
+	path := r.Path
+	if path == "" {
+		var err error
+		if path, err = exec.LookPath(r.Argv[0]); err != nil {
+			return 0, fmt.Errorf("neither this machine nor the guest has the program: %w", err)
+		}
+	}
+	null, err := os.Open("/dev/null")
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	// A pipe, because programs print differently to a terminal, which the port is.
+	pr, pw, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer pr.Close()
+	pid, err := syscall.ForkExec(path, r.Argv, &syscall.ProcAttr{
+		Dir: r.Dir, Env: env, Files: []uintptr{null.Fd(), pw.Fd(), pw.Fd()}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	pw.Close()
+	if err != nil {
+		return 0, fmt.Errorf("start %s in %s: %w", path, r.Dir, err)
+	}
+	copied := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(output, pr)
+		copied <- err
+	}()
+	code, err := reapUntil(pid)
+	if err != nil {
+		return 0, err
+	}
+	if err := unix.Kill(-1, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+		return 0, err
+	}
+	if _, err := reapUntil(-1); err != nil {
+		return 0, err
+	}
+	return code, <-copied
+}
+
+// reapUntil waits for the end of pid, and of all orphans that end meanwhile; for pid -1 until there is no process left.
+func reapUntil(pid int) (code int, err error) {
+	for {
+		var ws unix.WaitStatus
+		got, err := unix.Wait4(-1, &ws, 0, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.ECHILD) && pid == -1:
+			return 0, nil
+		case err != nil:
+			return 0, fmt.Errorf("wait: %w", err)
+		case got == pid && ws.Signaled():
+			return 128 + int(ws.Signal()), nil
+		case got == pid && ws.Exited():
+			return ws.ExitStatus(), nil
+		}
+	}
+}
+
+// sendFiles sends what the host wants back. A file that is not there is left out: the host says so.
+func sendFiles(j *job) error {
+	if len(j.Out) == 0 {
+		return nil
+	}
+	port, err := openPort(j.Ports.Files)
+	if err != nil {
+		return err
+	}
+	t := tar.NewWriter(port)
+	for _, name := range j.Out {
+		b, err := os.ReadFile(name)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := t.WriteHeader(&tar.Header{Name: name, Size: int64(len(b)), Mode: 0o644}); err != nil {
+			return err
+		}
+		if _, err := t.Write(b); err != nil {
+			return err
+		}
+	}
+	if err := t.Close(); err != nil {
+		return err
+	}
+	return drain(port)
+}
+
+// openPort opens a serial line for bytes as they are.
+func openPort(name string) (*os.File, error) {
+	fd, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("serial line %s: %w", name, err)
+	}
+	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return nil, fmt.Errorf("serial line %s: %w", name, err)
+	}
+	t.Iflag, t.Oflag, t.Lflag = 0, 0, 0
+	t.Cflag = t.Cflag&^unix.CBAUD | unix.B115200 | unix.CLOCAL
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, t); err != nil {
+		return nil, fmt.Errorf("serial line %s: %w", name, err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
+// drain waits until the line has sent everything: what it still holds when the guest ends is lost.
+func drain(port *os.File) error {
+	if err := unix.IoctlSetInt(int(port.Fd()), unix.TCSBRK, 1); err != nil {
+		return fmt.Errorf("drain %s: %w", port.Name(), err)
+	}
+	return nil
+}
