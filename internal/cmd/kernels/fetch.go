@@ -64,7 +64,7 @@ func checkListed(a *apt, k kernel) error {
 }
 
 // newest finds the packages of the suite's current cloud kernel: the one that the meta package depends on; from 7.x on that
-// one holds nothing and depends on one package with the image and one with the modules.
+// one holds nothing and depends on a package for each part.
 func newest(cache string, k kernel) ([]pkg, error) {
 	a, err := aptFor(cache, k)
 	if err != nil {
@@ -89,13 +89,15 @@ func newest(cache string, k kernel) ([]pkg, error) {
 		return nil, fmt.Errorf("%s %s depends on no kernel image: %s", meta["Package"], meta["Version"], meta["Depends"])
 	}
 	var packages []pkg
-	for _, name := range image.depends() {
-		if strings.HasPrefix(name, "linux-binary-") || strings.HasPrefix(name, "linux-modules-") {
-			s, err := a.Show(name, meta["Version"])
-			if err != nil {
-				return nil, err
+	for _, part := range []string{"linux-binary-", "linux-modules-", "linux-base-"} { // image, modules, what is built in
+		for _, name := range image.depends() {
+			if strings.HasPrefix(name, part) && strings.Contains(name, k.Arch) {
+				s, err := a.Show(name, meta["Version"])
+				if err != nil {
+					return nil, err
+				}
+				packages = append(packages, s.pkg())
 			}
-			packages = append(packages, s.pkg())
 		}
 	}
 	if packages == nil {

@@ -192,6 +192,7 @@ func fill(a *archive, k *kernel, m *machine, o *options) (*job, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.File(filepath.Join("/usr/lib/modules", k.Release, "modules.builtin"), filepath.Join(k.modules, "modules.builtin"))
 	for _, m := range modules {
 		guest := filepath.Join("/usr/lib/modules", k.Release, m)
 		a.File(guest, filepath.Join(k.modules, m))

@@ -1,0 +1,190 @@
+package testkernel
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A Requirement returns nil when this machine has something, and otherwise what is missing.
+type Requirement func() error
+
+// errTooOld marks what a kernel cannot be blamed for: it is a reason to skip in the VM too.
+var errTooOld = errors.New("kernel too old")
+
+// Needs ends the test unless every requirement is met, naming all that are not in one line. The test is skipped, but in the VM it fails,
+// except for a kernel that is too old to have the thing (see Since).
+func Needs(t testing.TB, requirements ...Requirement) {
+	t.Helper()
+	skip, msg := verdict(InVM(), requirements)
+	switch {
+	case msg == "":
+	case skip:
+		t.Skip(msg)
+	default:
+		t.Fatal(msg)
+	}
+}
+
+// verdict is what to do about requirements: nothing when msg is empty.
+func verdict(vm bool, requirements []Requirement) (skip bool, msg string) {
+	var unmet []string
+	tooOld := false
+	for _, r := range requirements {
+		if err := r(); err != nil {
+			unmet = append(unmet, err.Error())
+			tooOld = tooOld || errors.Is(err, errTooOld)
+		}
+	}
+	if len(unmet) == 0 {
+		return false, ""
+	}
+	return !vm || tooOld, "needs: " + strings.Join(unmet, "; ")
+}
+
+// Root is the right to do anything: user 0 who has not lost the capabilities that matter here, as in a container.
+func Root() error {
+	if os.Geteuid() != 0 {
+		return errors.New("root")
+	}
+	var caps [2]unix.CapUserData
+	if err := unix.Capget(&unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, &caps[0]); err != nil {
+		return fmt.Errorf("root's capabilities (%w)", err)
+	}
+	const need = 1<<unix.CAP_SYS_ADMIN | 1<<unix.CAP_NET_ADMIN // both are in the first word
+	if caps[0].Effective&need != need {
+		return errors.New("root's capabilities CAP_SYS_ADMIN and CAP_NET_ADMIN")
+	}
+	return nil
+}
+
+// tracingDir is where a test finds tracefs. Tests of other places mount it themselves.
+const tracingDir = "/sys/kernel/tracing"
+
+// Tracefs is a tracefs at /sys/kernel/tracing that this process may read.
+func Tracefs() error {
+	if _, err := os.ReadDir(filepath.Join(tracingDir, "events")); err != nil {
+		return fmt.Errorf("tracefs (%w)", err)
+	}
+	return nil
+}
+
+// Kprobes are kprobe events that this process may define.
+func Kprobes() error {
+	f, err := os.OpenFile(filepath.Join(tracingDir, "kprobe_events"), os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return fmt.Errorf("kprobe events (%w)", err)
+	}
+	return f.Close()
+}
+
+// BTF is the kernel's own type information.
+func BTF() error {
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		return fmt.Errorf("BTF (%w)", err)
+	}
+	return nil
+}
+
+// Program is a program in PATH. Write its name as a literal: that is how it gets into the VM.
+func Program(name string) Requirement {
+	return func() error {
+		if _, err := exec.LookPath(name); err != nil {
+			return fmt.Errorf("program %s", name)
+		}
+		return nil
+	}
+}
+
+// Symbol is a function of the running kernel or of a loaded module.
+func Symbol(name string) Requirement {
+	return func() error {
+		f, err := os.Open("/proc/kallsyms")
+		if err != nil {
+			return fmt.Errorf("kernel function %s (%w)", name, err)
+		}
+		defer f.Close()
+		for s := bufio.NewScanner(f); s.Scan(); {
+			if w := strings.Fields(s.Text()); len(w) >= 3 && w[2] == name {
+				return nil
+			}
+		}
+		return fmt.Errorf("kernel function %s", name)
+	}
+}
+
+// Module is a kernel module that is built in or loaded; modprobe is asked to load it if it is not. Write its name as a literal: that
+// is how it gets into the VM.
+func Module(name string) Requirement {
+	return func() error {
+		if _, err := os.Stat("/sys/module/" + name); err == nil {
+			return nil
+		}
+		builtin, err := os.ReadFile(filepath.Join("/lib/modules", release(), "modules.builtin"))
+		if err == nil && listsModule(string(builtin), name) {
+			return nil
+		}
+		if exec.Command("modprobe", "-q", name).Run() == nil {
+			return nil
+		}
+		return fmt.Errorf("kernel module %s", name)
+	}
+}
+
+// listsModule looks for a module in a modules.builtin: lines such as kernel/net/sched/sch-fq.ko.
+func listsModule(builtin, name string) bool {
+	for line := range strings.Lines(builtin) {
+		base := strings.TrimSuffix(filepath.Base(strings.TrimSpace(line)), ".ko")
+		if strings.ReplaceAll(base, "-", "_") == name {
+			return true
+		}
+	}
+	return false
+}
+
+// Since is a kernel of this version ("6.9") or later. An older one is a skip everywhere: use it for what older kernels do not have.
+func Since(version string) Requirement {
+	return func() error {
+		major, minor, err := parseVersion(version)
+		if err != nil {
+			return err
+		}
+		haveMajor, haveMinor, err := parseVersion(release())
+		if err != nil {
+			return err
+		}
+		if haveMajor > major || haveMajor == major && haveMinor >= minor {
+			return nil
+		}
+		return fmt.Errorf("%w: Linux %s or later, this is %s", errTooOld, version, release())
+	}
+}
+
+// parseVersion reads the first two numbers of a release such as 6.1.0-50-cloud-amd64.
+func parseVersion(s string) (major, minor int, err error) {
+	first, rest, _ := strings.Cut(s, ".")
+	second := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
+	major, err1 := strconv.Atoi(first)
+	minor, err2 := strconv.Atoi(second)
+	if err := errors.Join(err1, err2); err != nil {
+		return 0, 0, fmt.Errorf("%q is no kernel version such as 6.9: %w", s, err)
+	}
+	return major, minor, nil
+}
+
+// release is what uname -r prints.
+func release() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
