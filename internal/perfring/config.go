@@ -1,0 +1,81 @@
+// Package perfring reads tracepoint records from perf's rings: opened disabled and with their filters set, one ring per online CPU
+// shared by all events, one sleeper for all rings, records in the order of time across CPUs, losses counted.
+//
+// Events are opened through go-perf. The rings are mapped and decoded here, because go-perf copies each record, keeps a goroutine and an
+// eventfd per ring and does not check bounds; what it lacks besides (PERF_EVENT_IOC_SET_FILTER, kernels before 3.12) is here too.
+//
+// # When records are delivered
+//
+// Waking the reader for each event halves the speed of the traced program, so the kernel wakes it only when a quarter of a
+// ring is full. Between, a timer looks at the rings (Config.Latency), from which the promise is made that no record lies
+// longer than that. The first event after quiet is no exception: perf cannot wake for one event and then for a quarter of the ring
+// (the watermark is fixed when the ring is mapped), and a short timer in quiet times would cost more than it gives. The wait
+// goes through Go's poller, not through a blocking system call, because that makes the Go runtime wake up a thousand times a second.
+//
+// # Order
+//
+// A record gets its time before its place in the ring, and the rings of several CPUs are read one after the other. So what is
+// delivered is what is older than a short horizon (a fifth of Latency, at most 10 ms) before the rings were looked at; younger
+// records stay in their rings for the next time. Where the clock is the kernel's own (before 4.1), which cannot be read here,
+// it is what is not younger than the newest record of the look before.
+package perfring
+
+import (
+	"time"
+)
+
+// Config says what to read.
+type Config struct {
+	// Events are the tracepoints (dynamic or static) to read.
+	Events []Event
+	// Pids are threads to watch (thread ids as this process sees them), on every CPU. Nil watches everything on every CPU.
+	Pids []int
+	// Inherit adds the threads and processes that Pids make from now on.
+	Inherit bool
+	// Pages is the number of data pages of each CPU's ring, a power of two. 0 stands for 512 KiB.
+	Pages int
+	// Stack adds the kernel's call chain to each sample.
+	Stack bool
+	// Comm adds records about new names of threads, new threads and the end of threads, of all watched ones.
+	Comm bool
+	// Latency is how long a record may lie in a ring before it is delivered. 0 stands for 50 ms.
+	Latency time.Duration
+	// EnableOnExec lets the kernel enable everything when one of Pids next calls execve. Enable is not needed then.
+	EnableOnExec bool
+}
+
+// Event is one tracepoint.
+type Event struct {
+	// ID is the event's number, from events/GROUP/EVENT/id in tracefs.
+	ID uint64
+	// Filter is a filter in the kernel's language (Documentation/trace/events.rst), or empty.
+	Filter string
+}
+
+// Clock is the clock of Record.Time.
+type Clock uint8
+
+const (
+	// ClockMonotonic is CLOCK_MONOTONIC of clock_gettime(2), from 4.1.
+	ClockMonotonic Clock = iota
+	// ClockPerf is the kernel's scheduler clock (local_clock), whose zero is about the boot and which user space cannot read.
+	ClockPerf
+)
+
+func (c Clock) String() string {
+	if c == ClockMonotonic {
+		return "monotonic"
+	}
+	return "perf"
+}
+
+const (
+	defaultRing    = 512 << 10
+	defaultLatency = 50 * time.Millisecond
+	maxHorizon     = 10 * time.Millisecond
+)
+
+// horizon is how far before the look at the rings records are taken for complete.
+func horizon(latency time.Duration) time.Duration {
+	return min(maxHorizon, latency/5)
+}

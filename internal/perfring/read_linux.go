@@ -1,0 +1,180 @@
+package perfring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Clock tells which clock Record.Time is of.
+func (r *Rings) Clock() Clock { return r.clock }
+
+// Warning returns what is worth telling although everything works: rings smaller than wanted. Nil if there is nothing.
+func (r *Rings) Warning() error { return r.warning }
+
+// Enable starts the events. Between Open and Enable nothing is recorded, except with EnableOnExec.
+func (r *Rings) Enable() error {
+	r.events.Lock()
+	defer r.events.Unlock()
+	for _, events := range [][]event{r.others, r.samples} {
+		for _, e := range events {
+			if err := e.enable(); err != nil {
+				return explain("enable an event", err)
+			}
+		}
+	}
+	return nil
+}
+
+// Disable stops the events. When it returns, no record is written any more; [Rings.Drain] delivers what is in the rings.
+func (r *Rings) Disable() error {
+	r.events.Lock()
+	defer r.events.Unlock()
+	var errs []error
+	for _, events := range [][]event{r.samples, r.others} {
+		for _, e := range events {
+			if err := e.disable(); err != nil {
+				errs = append(errs, explain("disable an event", err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Read calls fn for each record, in the order of time, until ctx ends (then it returns nil) or fn returns an error (then it returns
+// that error, and a later Read or Drain goes on with the record after). The record is only valid until fn returns. It allocates nothing
+// per record. After Close it returns an error that wraps os.ErrClosed; do not call Close from fn.
+func (r *Rings) Read(ctx context.Context, fn func(*Record) error) error {
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	stop := context.AfterFunc(ctx, func() { r.wake.interrupt() })
+	defer stop()
+	for {
+		if r.closed.Load() {
+			return fmt.Errorf("perfring: %w", os.ErrClosed)
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := r.look(fn); err != nil {
+			return err
+		}
+		// A record that comes now is old enough for the first look after its horizon.
+		pause := r.cfg.Latency
+		switch {
+		case len(r.rings) == 1:
+		case r.clock == ClockMonotonic:
+			pause -= horizon(r.cfg.Latency)
+		default:
+			pause /= 2
+		}
+		if err := r.wake.wait(pause, ctx, &r.closed); err != nil {
+			return err
+		}
+	}
+}
+
+// look delivers what is complete.
+func (r *Rings) look(fn func(*Record) error) error {
+	limit := uint64(math.MaxUint64)
+	if len(r.rings) > 1 {
+		if r.clock == ClockMonotonic {
+			limit = monotonic() - uint64(horizon(r.cfg.Latency))
+		} else {
+			limit = r.newest
+		}
+	}
+	return r.upTo(limit, fn)
+}
+
+// upTo delivers what is in the rings up to the time limit.
+func (r *Rings) upTo(limit uint64, fn func(*Record) error) error {
+	for _, ring := range r.merge.rings {
+		if err := ring.scan(); err != nil {
+			return err
+		}
+		if n := len(ring.index); n > 0 {
+			r.newest = max(r.newest, ring.index[n-1].time)
+		}
+	}
+	err := r.merge.deliver(limit, fn)
+	for _, ring := range r.merge.rings {
+		ring.settle()
+	}
+	return err
+}
+
+// Drain delivers everything that is still in the rings, in the order of time: call it after Disable. An error of fn ends it.
+// Losses that the kernel has not told yet, because nothing came after them, are told here.
+func (r *Rings) Drain(fn func(*Record) error) error {
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	if r.closed.Load() {
+		return fmt.Errorf("perfring: %w", os.ErrClosed)
+	}
+	if err := r.upTo(math.MaxUint64, fn); err != nil {
+		return err
+	}
+	if !r.flushLosses() {
+		return nil
+	}
+	return r.upTo(math.MaxUint64, func(rec *Record) error {
+		if rec.Kind != Lost {
+			return nil // the name that made the kernel tell
+		}
+		return fn(rec)
+	})
+}
+
+// Lost returns how many records did not fit into the rings until now. The kernel tells it with the next record that fits, so it is exact
+// only after Disable and Drain.
+func (r *Rings) Lost() uint64 {
+	var sum uint64
+	for _, m := range r.rings {
+		sum += m.lost.Load()
+	}
+	return sum
+}
+
+// Close closes the events and unmaps the rings. It waits for Read or Drain to return, and may be called more than once.
+func (r *Rings) Close() error {
+	if r.closed.Swap(true) {
+		return nil
+	}
+	if r.wake != nil {
+		r.wake.interrupt()
+	}
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	r.events.Lock()
+	defer r.events.Unlock()
+	var errs []error
+	if r.wake != nil {
+		errs = append(errs, r.wake.close())
+	}
+	for _, m := range r.rings {
+		if err := unix.Munmap(m.mem); err != nil {
+			errs = append(errs, os.NewSyscallError("munmap", err))
+		}
+		m.data = nil
+	}
+	for _, events := range [][]event{r.samples, r.others} {
+		for _, e := range events {
+			errs = append(errs, e.close())
+		}
+	}
+	r.samples, r.others = nil, nil
+	return errors.Join(errs...)
+}
+
+func monotonic() uint64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		return math.MaxUint64
+	}
+	return uint64(t.Nano())
+}
