@@ -271,6 +271,7 @@ func TestOddIP(t *testing.T) {
 		{"tcp offset below 5", patch(patch(base4, 9, 6), 32, 0x40), 0x0800, map[Field]string{FieldDataOff: "16", FieldFlags: "", FieldPayload: ""}},
 		{"tcp offset beyond packet", patch(patch(base4, 9, 6), 32, 0xf0, 0x02), 0x0800, map[Field]string{FieldDataOff: "60", FieldFlags: "SYN", FieldMSS: "", FieldPayload: ""}},
 		{"chain without end", patch(patch(base6, 6, 60), 40, 60), 0x86dd, map[Field]string{FieldProto: "", FieldSport: "", FieldDaddr: "2001:db8:ffff:1:2:3:4:5"}},
+		{"fragment of a fragment", patch(patch(base6, 6, 44), 40, 44, 0, 0, 1, 0, 0, 0, 7, 17, 0, 0x30, 0), 0x86dd, map[Field]string{FieldFragment: "0 true false", FieldIPID: "7", FieldProto: "", FieldPayload: ""}},
 		{"reserved flag", patch(base4, 6, 0x80, 0), 0x0800, map[Field]string{FieldFragment: "0 false false", FieldSport: "5353"}},
 	}
 	for _, tt := range tests {

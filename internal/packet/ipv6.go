@@ -64,7 +64,9 @@ func (h *ipHeader) extensions(c *cursor, next uint8, at int) {
 			at += 8 * (int(s[1]) + 1)
 		case protoFragment:
 			s := c.from(at, h.end)
-			if len(s) < 8 {
+			// A fragment of a fragment is nothing that a sender may make; the
+			// outer one is what we can be sure of.
+			if len(s) < 8 || h.has(FieldFragment) {
 				return
 			}
 			next = s[0]

@@ -129,6 +129,9 @@ func referenceIP(m map[Field]string, frame, rest []byte, t layers.EthernetType) 
 			case *layers.IPv6Destination:
 				proto = x.NextHeader
 			case *layers.IPv6Fragment:
+				if m[FieldFragment] != "" {
+					return false // a fragment of a fragment
+				}
 				proto = x.NextHeader
 				m[FieldIPID] = fmt.Sprint(x.Identification)
 				m[FieldFragment] = fmt.Sprint(x.FragmentOffset*8, x.MoreFragments, false)
