@@ -28,6 +28,14 @@ type ExprError struct {
 	Offset int    // bytes from its start to the fault
 	Msg    string
 	Err    error // one of the errors above, or nil for a fault of syntax
+	// Name is the name that does not exist, and Known those that do, where
+	// that is the fault: enough to suggest another.
+	Name  string
+	Known []string
+}
+
+func (e *ExprError) suggest(name string, known []string) {
+	e.Name, e.Known = name, known
 }
 
 func (e *ExprError) Error() string {

@@ -27,6 +27,9 @@ type Kind struct {
 	// Compare tells how the kernel's event filter can compare the value.
 	// The zero value: it cannot.
 	Compare Compare
+	// Lookup returns the number that a text stands for, for kinds of Class
+	// Text that are numbers in the kernel: names of an enum.
+	Lookup func(text string) (uint64, bool)
 }
 
 // A Read is one fetch of a kind.
@@ -34,6 +37,9 @@ type Read struct {
 	Expr string // "$", "$->__sk_common.skc_dport"
 	// Size is the number of bytes read; 0: that of the expression's type.
 	Size int
+	// Follow: an expression that is a pointer is followed, because the
+	// value lies behind it: a MAC, an address.
+	Follow bool
 	// String reads a NUL-terminated string from the address of the
 	// expression, or from the pointer that it is.
 	String bool
@@ -49,19 +55,21 @@ type Part struct {
 	Name string
 	Help string
 	Kind *Kind
-	// Read is the index of the read that alone holds the value, so that the
-	// kernel can compare it as Kind.Compare says; -1 where it takes more.
-	Read int
-	// When, if not nil, names the condition under which Read holds the
-	// value: the IPv4 address of a sock is valid only for family AF_INET.
+	// Expr is where the value lies alone, so that the kernel can compare it
+	// as Kind.Compare says; "$" stands for the field's expression. "" where
+	// it cannot.
+	Expr string
+	// When, if not nil, is the condition under which Expr is the value: the
+	// IPv4 address of a sock is one only for the family inet. Where it does
+	// not hold the kernel cannot tell.
 	When *When
 	Wide bool
 }
 
-// When is a condition on another read: it must equal Value.
+// When is a condition: the number at Expr equals Value.
 type When struct {
-	Read  int
-	Value uint64
+	Expr  string
+	Value int64
 }
 
 // Compare is a kernel filter's way to compare a kind.

@@ -1,0 +1,293 @@
+package fetchargs
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Planner collects the values that one probe needs and turns them into as
+// few fetch-args as it can. Each fetch-arg costs the traced program 0.15 to
+// 0.3 µs, however many bytes it has, so values that are neighbours in one
+// struct are fetched as one word or one array and taken apart in user space.
+//
+// A fetch that faults leaves the bytes of the previous event in the record
+// (4.20 to 7.1), so every pointer that is followed is fetched too: what hangs
+// on a pointer that is no kernel address is absent.
+type Planner struct {
+	dialect Dialect
+	reads   []read
+	chains  []chain // chains[0] needs no pointer
+	scalars []scalar
+}
+
+// A read is a value that was asked for.
+type read struct {
+	chain   int // index into Planner.chains: the pointers it hangs on
+	ref     Ref
+	size    int
+	str     bool
+	ustr    bool
+	scalar  int // 1 + index into scalars, 0 for none
+	pointer bool
+}
+
+// A chain is a base and the loads that lead to a pointer which is followed.
+type chain struct {
+	parent int // the chain without the last load; -1 for a base that needs none
+	key    string
+	read   int // the read that fetches the pointer itself
+}
+
+type scalar struct {
+	name string
+	ref  Ref
+	typ  ArgType
+}
+
+// NewPlanner starts a plan for a kernel that accepts d.
+func NewPlanner(d Dialect) *Planner {
+	return &Planner{dialect: d, chains: []chain{{parent: -1}}}
+}
+
+// A Slot is the index of a value in a [Plan] and its [Layout].
+type Slot int
+
+// Value asks for size bytes of ref; size 0 is that of its C type. A value
+// that is no lvalue (a parameter, a return value, an address) has at most 8.
+func (p *Planner) Value(ref Ref, size int) (Slot, error) {
+	if size == 0 {
+		size = ref.Size()
+	}
+	switch {
+	case size <= 0:
+		return 0, fmt.Errorf("%w: %q is %s, whose size is not known", ErrNoType, ref.Expr, ref.Type)
+	case !ref.lvalue && size > 8:
+		return 0, fmt.Errorf("%w: %q is a %s of %d bytes, %d are needed", ErrNotFetchable, ref.Expr, ref.Type, ref.Size(), size)
+	case !ref.lvalue && ref.base.Kind == Comm:
+		return 0, fmt.Errorf("%w: $comm is text: give it the kind string", ErrNotFetchable)
+	case size > MaxArray*8:
+		return 0, fmt.Errorf("%w: %q has %d bytes, at most %d", ErrLimit, ref.Expr, size, MaxArray*8)
+	case size > 8 && len(ref.loads) == 0 && ref.base.Kind != Symbol && ref.base.Kind != Memory && !ref.lvalue:
+		return 0, fmt.Errorf("%w: %q", ErrNotFetchable, ref.Expr)
+	}
+	return p.add(read{ref: ref, size: size})
+}
+
+// Size returns the bytes that hold the value.
+func (ref Ref) Size() int {
+	if ref.bitSize != 0 {
+		return (ref.bitOff + ref.bitSize + 7) / 8
+	}
+	return ref.Type.Size
+}
+
+// Bits returns the place of a bit field within the value's bytes, as a
+// little-endian number; width is 0 for a value that is none.
+func (ref Ref) Bits() (offset, width int) { return ref.bitOff, ref.bitSize }
+
+// Addend returns the constant that user space must add to the value: the sum
+// of a fetched value and a constant cannot be fetched.
+func (ref Ref) Addend() int64 {
+	if ref.lvalue {
+		return 0
+	}
+	return ref.off
+}
+
+// Target returns what ref points to, where it is a pointer, and otherwise ref
+// itself. It is how a kind that lies in memory (a MAC, a string) is read
+// through an expression that is a pointer to it.
+func (ref Ref) Target() Ref {
+	if ref.Type.Kind != Pointer {
+		return ref
+	}
+	ref = ref.rvalue()
+	ref.Type, ref.lvalue = ref.Type.Elem(), true
+	return ref
+}
+
+// InMemory reports whether the value lies in memory, so that more bytes than
+// its type has can be read there.
+func (ref Ref) InMemory() bool { return ref.lvalue }
+
+// Follows returns how many pointers in memory are followed to reach the value:
+// 0 for a parameter and for a member of what a parameter points to.
+func (ref Ref) Follows() int {
+	n := len(ref.loads)
+	if !ref.lvalue && n > 0 {
+		n--
+	}
+	return n
+}
+
+// IsPlain reports whether the value is a parameter, return value or global
+// itself, so that it is the same whenever during the call it is read.
+func (ref Ref) IsPlain() bool {
+	return !ref.lvalue && len(ref.loads) == 0 || ref.base.Kind == Retval
+}
+
+// Text asks for the NUL-terminated text that lies at ref, or to which ref, a
+// pointer, points; user tells that it is in user memory.
+func (p *Planner) Text(ref Ref, user bool) (Slot, error) {
+	if user && !p.dialect.UserMemory {
+		user = false // before 5.3 the plain string reads both
+	}
+	if ref.base.Kind == Comm {
+		return p.add(read{ref: ref, str: true})
+	}
+	ref = ref.Target()
+	if !ref.lvalue {
+		return 0, fmt.Errorf("%w: %q is %s, no text in memory", ErrNotFetchable, ref.Expr, ref.Type)
+	}
+	return p.add(read{ref: ref, str: true, ustr: user})
+}
+
+// Scalar asks that ref be an argument of its own called name, so that the
+// kernel's event filter can compare it. It has 1, 2, 4 or 8 bytes. What is
+// returned is the argument's name, which may differ from the one wanted.
+func (p *Planner) Scalar(name string, ref Ref, size int) (string, error) {
+	if size == 0 {
+		size = ref.Size()
+	}
+	if size != 1 && size != 2 && size != 4 && size != 8 && ref.bitSize == 0 || ref.off != 0 && !ref.lvalue {
+		return "", fmt.Errorf("%w: %q cannot be compared by the kernel", ErrNotFetchable, ref.Expr)
+	}
+	if _, err := p.chain(ref); err != nil {
+		return "", err
+	}
+	typ := p.number(size, ref.Type.Signed && size == ref.Type.Size)
+	if ref.bitSize != 0 {
+		typ = bitField(ref)
+	}
+	name = filterName(name)
+	for i := range p.scalars {
+		s := &p.scalars[i]
+		if s.ref.key() == ref.key() && s.typ == typ {
+			return s.name, nil
+		}
+		if s.name == name {
+			name += "_"
+		}
+	}
+	p.scalars = append(p.scalars, scalar{name: name, ref: ref, typ: typ})
+	return name, nil
+}
+
+// number is the type of an integer of size bytes.
+func (p *Planner) number(size int, signed bool) ArgType {
+	class := "u"
+	if signed {
+		class = "s"
+	} else if p.dialect.Hex && size == 8 {
+		class = "x"
+	}
+	return ArgType{Name: class + strconv.Itoa(size*8)}
+}
+
+// bitField is the type that reads ref's bits, in the smallest container.
+func bitField(ref Ref) ArgType {
+	size := 8
+	for size < ref.bitOff+ref.bitSize {
+		size *= 2
+	}
+	return ArgType{Name: fmt.Sprintf("b%d@%d/%d", ref.bitSize, ref.bitOff, size)}
+}
+
+// filterName makes a name that the kernel accepts and that its filters do not
+// take for something else: comm, cpu and common_* are theirs (trace_probe.c,
+// trace_events.c).
+func filterName(name string) string {
+	switch l := strings.ToLower(name); {
+	case l == "comm" || l == "cpu" || l == "stacktrace", strings.HasPrefix(l, "common_"), strings.HasPrefix(l, "__probe_"), l == "ip":
+		name += "_"
+	}
+	return name[:min(len(name), MaxArgName-2)]
+}
+
+func (p *Planner) add(r read) (Slot, error) {
+	c, err := p.chain(r.ref)
+	if err != nil {
+		return 0, err
+	}
+	r.chain = c
+	p.reads = append(p.reads, r)
+	return Slot(len(p.reads) - 1), nil
+}
+
+// chain returns the index of the chain of pointers that ref hangs on, having
+// asked for each of them.
+func (p *Planner) chain(ref Ref) (int, error) {
+	loads := ref.loads
+	direct := ref.base.Kind == Symbol || ref.base.Kind == Memory // memory that is always there
+	if !ref.lvalue {
+		// The last load, or the base, is the value itself: it is followed
+		// by nobody.
+		if len(loads) == 0 {
+			return 0, nil
+		}
+		loads = loads[:len(loads)-1]
+	}
+	if len(ref.loads) > MaxLoads {
+		return 0, fmt.Errorf("%w: %q follows %d pointers, at most %d", ErrLimit, ref.Expr, len(ref.loads), MaxLoads)
+	}
+	parent := 0
+	for i := 0; i <= len(loads); i++ {
+		if i == 0 && direct {
+			continue
+		}
+		ptr := Ref{Expr: ref.Expr, Type: unsignedLong, base: ref.base, loads: loads[:i:i]}
+		key := ptr.key()
+		at := slices.IndexFunc(p.chains, func(c chain) bool { return c.key == key })
+		if at < 0 {
+			p.reads = append(p.reads, read{chain: parent, ref: ptr, size: 8, pointer: true})
+			at = len(p.chains)
+			p.chains = append(p.chains, chain{parent: parent, key: key, read: len(p.reads) - 1})
+			if at >= maxChains {
+				return 0, fmt.Errorf("%w: more than %d pointers are followed", ErrLimit, maxChains-1)
+			}
+		}
+		parent = at
+	}
+	return parent, nil
+}
+
+// key identifies what is fetched; two refs with one key are the same bytes.
+func (ref Ref) key() string {
+	a := ref.arg(ArgType{})
+	return fmt.Sprintf("%s|%t|%d|%d|%d", a.Fetch(), ref.lvalue, ref.off, ref.bitOff, ref.bitSize)
+}
+
+// arg writes the fetch of the value of ref.
+func (ref Ref) arg(typ ArgType) Arg {
+	loads := slices.Clone(ref.loads)
+	if ref.lvalue {
+		loads = append(loads, Load{Offset: ref.off})
+	}
+	base := ref.base
+	if base.Kind == Symbol && len(loads) > 0 {
+		// @symbol is itself a read of memory.
+		base.Num, loads = base.Num+loads[0].Offset, loads[1:]
+	} else if base.Kind == Memory && len(loads) > 0 {
+		base.Num, loads = base.Num+loads[0].Offset, loads[1:]
+	}
+	return Arg{Base: base, Loads: loads, Type: typ}
+}
+
+// at returns ref moved to another offset in the same object.
+func (ref Ref) at(off int64) Ref {
+	ref.off = off
+	return ref
+}
+
+// group returns what reads that can share an argument have in common.
+func (r read) group() string {
+	return r.ref.at(0).arg(ArgType{}).Fetch()
+}
+
+// byPlace orders reads by object and offset.
+func byPlace(a, b read) int {
+	return cmp.Or(strings.Compare(a.group(), b.group()), cmp.Compare(a.ref.off, b.ref.off))
+}

@@ -1,0 +1,143 @@
+package fetchargs
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// An ArgPlace is where the kernel puts one argument in a record, as the
+// event's format file tells.
+type ArgPlace struct {
+	Name   string
+	Offset int // bytes from the start of the record
+	Size   int
+}
+
+// maxChains is how many chains of pointers a probe can follow: one bit each.
+const maxChains = 64
+
+// A Layout decodes the records of one probe: it says where each value of a
+// [Plan] lies and whether it is there.
+type Layout struct {
+	// Size is the length of the fixed part; a shorter record is damaged.
+	Size   int
+	slots  []slot
+	chains []pointerAt // without the first
+}
+
+type slot struct {
+	off, size int
+	chain     uint8
+	str       bool
+}
+
+// A pointerAt is a pointer in the record on which values hang.
+type pointerAt struct {
+	off    int
+	parent uint8
+}
+
+// Layout combines a plan with the places of its arguments in the record.
+func (plan *Plan) Layout(places []ArgPlace) (*Layout, error) {
+	byName := make(map[string]ArgPlace, len(places))
+	for _, p := range places {
+		byName[p.Name] = p
+	}
+	at := make([]ArgPlace, len(plan.Args))
+	l := &Layout{}
+	for i, a := range plan.Args {
+		p, ok := byName[a.Name]
+		if !ok || p.Size < a.Type.Size() || p.Offset < 0 {
+			return nil, fmt.Errorf("the event's format has no field %s of %d bytes for %s", a.Name, a.Type.Size(), a)
+		}
+		at[i] = p
+		l.Size = max(l.Size, p.Offset+a.Type.Size())
+	}
+	for _, pl := range plan.places {
+		off := at[pl.arg].Offset + pl.off
+		// A value that runs over several arguments needs them side by side.
+		for have, i := at[pl.arg].Size, pl.arg; pl.off+pl.size > have; {
+			if i++; i >= len(at) || at[i].Offset != at[i-1].Offset+at[i-1].Size {
+				return nil, fmt.Errorf("the event's format does not keep %s and the arguments after it together", plan.Args[pl.arg].Name)
+			}
+			have += at[i].Size
+		}
+		l.slots = append(l.slots, slot{off: off, size: pl.size, chain: uint8(pl.chain), str: pl.str})
+	}
+	for _, c := range plan.chains[1:] {
+		l.chains = append(l.chains, pointerAt{off: l.slots[c.read].off, parent: uint8(c.parent)})
+	}
+	return l, nil
+}
+
+// Predict returns the places that a 64-bit kernel from 3.10 to 7.1 gives the
+// arguments: one after the other, without padding, behind the common header
+// (8 bytes) and the probed address, of which a return probe has two
+// (kernel/trace/trace_kprobe.c). It is for tests and estimates; a reader takes
+// the format file's word.
+func (plan *Plan) Predict(isReturn bool) []ArgPlace {
+	off := 16
+	if isReturn {
+		off = 24
+	}
+	var places []ArgPlace
+	for _, a := range plan.Args {
+		places = append(places, ArgPlace{a.Name, off, a.Type.Size()})
+		off += a.Type.Size()
+	}
+	return places
+}
+
+// IsKernelAddress reports whether p can be followed in the kernel: the upper
+// half of the address space of amd64 and arm64, without the last page, where
+// ERR_PTR values are.
+func IsKernelAddress(p uint64) bool {
+	return p >= 0xff00_0000_0000_0000 && p < 0xffff_ffff_ffff_f000
+}
+
+// Present tells which chains of pointers are whole in record, for
+// [Layout.Bytes]. The error is for a record shorter than its format.
+func (l *Layout) Present(record []byte) (uint64, error) {
+	if len(record) < l.Size {
+		return 0, fmt.Errorf("a record of %d bytes is shorter than its format says: %d", len(record), l.Size)
+	}
+	present := uint64(1)
+	for i, c := range l.chains {
+		if present>>c.parent&1 != 0 && IsKernelAddress(binary.LittleEndian.Uint64(record[c.off:])) {
+			present |= 2 << i
+		}
+	}
+	return present, nil
+}
+
+// Bytes returns the bytes of a value, little-endian where it is a number, or
+// nil where it is absent: a pointer on the way to it was none, or its text
+// could not be read. They lie in record.
+func (l *Layout) Bytes(record []byte, present uint64, s Slot) []byte {
+	sl := &l.slots[s]
+	if present>>sl.chain&1 == 0 {
+		return nil
+	}
+	if sl.str {
+		return text(record, sl.off)
+	}
+	return record[sl.off : sl.off+sl.size : sl.off+sl.size]
+}
+
+// text reads a __data_loc field: the low half is the offset in the record, the
+// high half the length with the final NUL. A fault gives length 0, or the
+// kernel writes "(fault)" itself when it prints; nothing of the text is there.
+func text(record []byte, at int) []byte {
+	loc := binary.LittleEndian.Uint32(record[at:])
+	off, n := int(loc&0xffff), int(loc>>16)
+	if n == 0 || off+n > len(record) {
+		return nil
+	}
+	b := record[off : off+n : off+n]
+	for i, c := range b {
+		if c == 0 {
+			return b[:i:i]
+		}
+	}
+	return b
+}

@@ -1,0 +1,161 @@
+package event
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/skprobe/skprobe/fetchargs"
+)
+
+// A Symbolizer writes a kernel address as symbol+offset.
+type Symbolizer func(dst []byte, addr uint64) []byte
+
+// kindMakers are the kinds that can be written after a colon. Those that carry
+// buffers, or depend on the kernel, are made anew for each field.
+var kindMakers = []struct {
+	kind *Kind // for its name and help
+	make func(t *fetchargs.Type, sym Symbolizer) (*Kind, error)
+}{
+	{Uint, nil}, {Int, nil}, {Hex, nil}, {BoolKind, nil}, {Size, nil}, {Pointer, nil},
+	{Char, nil}, {String, nil}, {UString, nil}, {Bytes, nil},
+	{IPv4, nil}, {IPv6, nil}, {Port, nil}, {MAC, nil}, {EtherType, nil},
+	{Errno, nil}, {Duration, nil}, {Family, nil}, {State, nil},
+	{Sock, nil}, {Sock4, nil}, {Sockaddr, nil}, {Sockaddr4, nil},
+	{&Kind{Name: "packet", Help: Packet().Help}, func(*fetchargs.Type, Symbolizer) (*Kind, error) { return Packet(), nil }},
+	{&Kind{Name: "symbol", Help: "kernel address as symbol+offset"}, func(_ *fetchargs.Type, sym Symbolizer) (*Kind, error) { return symbolKind(sym), nil }},
+	{&Kind{Name: "enum", Help: "name of an enum's value"}, func(t *fetchargs.Type, _ Symbolizer) (*Kind, error) { return enumKind(t) }},
+}
+
+// Kinds returns the kinds that can be named, with their help, in order of
+// their use.
+func Kinds() []*Kind {
+	var all []*Kind
+	for _, m := range kindMakers {
+		all = append(all, m.kind)
+	}
+	return all
+}
+
+// A KindError is a kind that does not exist.
+type KindError struct {
+	Name  string
+	Known []string
+}
+
+func (e *KindError) Error() string {
+	return fmt.Sprintf("unknown kind %q; kinds are %s", e.Name, strings.Join(e.Known, ", "))
+}
+
+// CheckKind reports whether there is a kind of this name, as a [*KindError].
+func CheckKind(name string) error {
+	var known []string
+	for _, m := range kindMakers {
+		if m.kind.Name == name {
+			return nil
+		}
+		known = append(known, m.kind.Name)
+	}
+	return &KindError{name, known}
+}
+
+// kindNamed returns a kind for a field whose expression has the type t.
+func kindNamed(name string, t *fetchargs.Type, sym Symbolizer) (*Kind, error) {
+	if err := CheckKind(name); err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(kindMakers, func(m struct {
+		kind *Kind
+		make func(t *fetchargs.Type, sym Symbolizer) (*Kind, error)
+	}) bool {
+		return m.kind.Name == name
+	})
+	if m := kindMakers[i]; m.make != nil {
+		return m.make(t, sym)
+	}
+	return kindMakers[i].kind, nil
+}
+
+// kindOf is the kind of a field that names none, by its C type.
+func kindOf(t *fetchargs.Type, sym Symbolizer) (*Kind, error) {
+	switch t.Kind {
+	case fetchargs.Bool:
+		return BoolKind, nil
+	case fetchargs.Enum:
+		return enumKind(t)
+	case fetchargs.Int:
+		if t.Signed {
+			return Int, nil
+		}
+		return Uint, nil
+	case fetchargs.Array:
+		if e := t.Elem(); e.Kind == fetchargs.Int && e.Size == 1 {
+			if e.Name == "char" {
+				return Char, nil
+			}
+			return Bytes, nil
+		}
+	case fetchargs.Pointer:
+		switch e := t.Elem(); {
+		case e.Kind == fetchargs.Int && e.Name == "char":
+			return String, nil
+		case e.Kind == fetchargs.Func:
+			return symbolKind(sym), nil
+		}
+		return Pointer, nil
+	case fetchargs.Struct:
+		switch {
+		case t.Name == "struct in6_addr":
+			return IPv6, nil
+		case t.Name == "struct in_addr":
+			return IPv4, nil
+		case t.Size > 0 && t.Size <= 8:
+			return Hex, nil // atomic_t, kuid_t and their like
+		}
+	}
+	return nil, fmt.Errorf("%s has no kind of its own; add one, for example :bytes, or name a member", t)
+}
+
+// enumKind shows the names of t's values; a value without one is a number.
+func enumKind(t *fetchargs.Type) (*Kind, error) {
+	if t.Kind != fetchargs.Enum {
+		return nil, fmt.Errorf("%s is no enum", t)
+	}
+	names := make(map[uint64]string, len(t.Values))
+	values := make(map[string]uint64, len(t.Values))
+	width := 0
+	for _, e := range t.Values {
+		if _, ok := names[uint64(e.Value)]; !ok {
+			names[uint64(e.Value)] = e.Name
+		}
+		values[e.Name] = uint64(e.Value)
+		width = max(width, len(e.Name))
+	}
+	decode := decodeUnsigned
+	if t.Signed {
+		decode = decodeSigned
+	}
+	return &Kind{Name: "enum", Class: Text, Width: min(width, 24), Reads: value1, Decode: decode, Compare: CompareNumber,
+		Append: func(dst []byte, v *Value) []byte {
+			if name, ok := names[v.Num]; ok {
+				return append(dst, name...)
+			}
+			if t.Signed {
+				return appendSigned(dst, v)
+			}
+			return appendUnsigned(dst, v)
+		},
+		Lookup: func(s string) (uint64, bool) { n, ok := values[s]; return n, ok },
+	}, nil
+}
+
+// symbolKind shows a kernel address as symbol+offset.
+func symbolKind(sym Symbolizer) *Kind {
+	return &Kind{Name: "symbol", Class: Text, Width: 28, Reads: value1, Decode: decodeUnsigned,
+		Append: func(dst []byte, v *Value) []byte {
+			if sym == nil {
+				return appendHex(dst, v)
+			}
+			return sym(dst, v.Num)
+		}}
+}

@@ -1,0 +1,176 @@
+package event
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// Address families, as in include/linux/socket.h.
+const (
+	afInet  = 2
+	afInet6 = 10
+)
+
+// Family is an address family by name.
+var Family = &Kind{Name: "family", Help: "address family of the socket: inet, inet6", Class: Text, Width: 6,
+	Reads: value1, Decode: decodeUnsigned, Append: appendFamily, Compare: CompareNumber, Lookup: lookupFamily}
+
+func appendFamily(dst []byte, v *Value) []byte {
+	switch v.Num {
+	case afInet:
+		return append(dst, "inet"...)
+	case afInet6:
+		return append(dst, "inet6"...)
+	case 1:
+		return append(dst, "unix"...)
+	case 16:
+		return append(dst, "netlink"...)
+	case 17:
+		return append(dst, "packet"...)
+	}
+	return appendUnsigned(dst, v)
+}
+
+func lookupFamily(s string) (uint64, bool) {
+	n, ok := map[string]uint64{"inet": afInet, "inet6": afInet6, "unix": 1, "netlink": 16, "packet": 17}[s]
+	return n, ok
+}
+
+// tcpStates are the names of include/net/tcp_states.h; a UDP socket that is
+// connected has the state ESTABLISHED, otherwise CLOSE.
+var tcpStates = []string{1: "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE",
+	"CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV", "BOUND_INACTIVE"}
+
+// State is the state of a socket by name.
+var State = &Kind{Name: "state", Help: "state of the socket, as TCP names it", Class: Text, Width: 11,
+	Reads: value1, Decode: decodeUnsigned, Append: appendState, Compare: CompareNumber, Lookup: lookupState}
+
+func appendState(dst []byte, v *Value) []byte {
+	if n := int(v.Num); n > 0 && n < len(tcpStates) {
+		return append(dst, tcpStates[n]...)
+	}
+	return appendUnsigned(dst, v)
+}
+
+func lookupState(s string) (uint64, bool) {
+	for i, name := range tcpStates {
+		if name == s && i > 0 {
+			return uint64(i), true
+		}
+	}
+	return 0, false
+}
+
+// The reads of a sock, in the order that decodeSock expects. The head of
+// struct sock_common has been the same since 3.10; the IPv6 addresses joined
+// it in 3.13 and are not there without CONFIG_IPV6.
+const (
+	sockFamily = iota
+	sockState
+	sockNum
+	sockDport
+	sockRcvSaddr
+	sockDaddr
+	sockV6RcvSaddr
+	sockV6Daddr
+)
+
+var sock4Reads = []Read{
+	sockFamily:   {Expr: "$->__sk_common.skc_family"},
+	sockState:    {Expr: "$->__sk_common.skc_state"},
+	sockNum:      {Expr: "$->__sk_common.skc_num"},
+	sockDport:    {Expr: "$->__sk_common.skc_dport"},
+	sockRcvSaddr: {Expr: "$->__sk_common.skc_rcv_saddr"},
+	sockDaddr:    {Expr: "$->__sk_common.skc_daddr"},
+}
+
+var sockIsIPv4 = &When{sock4Reads[sockFamily].Expr, afInet}
+
+var sockParts = []Part{
+	{Name: "family", Help: "address family of the socket", Kind: Family, Expr: sock4Reads[sockFamily].Expr},
+	{Name: "laddr", Help: "local address", Kind: Addr, Expr: sock4Reads[sockRcvSaddr].Expr, When: sockIsIPv4},
+	{Name: "lport", Help: "local port", Kind: Uint16, Expr: sock4Reads[sockNum].Expr},
+	{Name: "raddr", Help: "remote address", Kind: Addr, Expr: sock4Reads[sockDaddr].Expr, When: sockIsIPv4},
+	{Name: "rport", Help: "remote port", Kind: Port, Expr: sock4Reads[sockDport].Expr},
+	{Name: "state", Help: "state of the socket", Kind: State, Expr: sock4Reads[sockState].Expr, Wide: true},
+}
+
+// Uint16 is a port or another number in host order that has up to 16 bits.
+var Uint16 = &Kind{Name: "u16", Help: "unsigned integer of 16 bits", Class: Unsigned, Width: 5, Right: true,
+	Reads: value1, Decode: decodeUnsigned, Compare: CompareNumber}
+
+// Addr is an address of either family, as compound kinds yield it.
+var Addr = &Kind{Name: "addr", Help: "IP address; IPv4-mapped IPv6 is shown as IPv4", Class: Address, Width: 15, Compare: CompareIPv4}
+
+// Sock is a struct sock of IPv4 or IPv6, and Sock4 one that is known to be of
+// IPv4, which costs less.
+var (
+	Sock = &Kind{Name: "sock", Help: "struct sock *: family, laddr, lport, raddr, rport, state", Class: Text,
+		Reads: append(sock4Reads[:len(sock4Reads):len(sock4Reads)],
+			Read{Expr: "$->__sk_common.skc_v6_rcv_saddr", Size: 16, Optional: true},
+			Read{Expr: "$->__sk_common.skc_v6_daddr", Size: 16, Optional: true}),
+		Parts: sockParts, Decode: decodeSock}
+	Sock4 = &Kind{Name: "sock4", Help: "struct sock * of IPv4: family, laddr, lport, raddr, rport, state", Class: Text,
+		Reads: sock4Reads, Parts: sockParts, Decode: decodeSock}
+)
+
+func decodeSock(in [][]byte, out []Value) {
+	if in[sockFamily] == nil {
+		return
+	}
+	family := binary.LittleEndian.Uint16(in[sockFamily])
+	out[0] = Value{Set: true, Num: uint64(family)}
+	if family != afInet && family != afInet6 {
+		return // an AF_UNIX or netlink sock has other things in these places
+	}
+	out[2] = Value{Set: true, Num: number(in[sockNum])}
+	out[4] = Value{Set: true, Num: uint64(binary.BigEndian.Uint16(in[sockDport]))}
+	out[5] = Value{Set: true, Num: number(in[sockState])}
+	if family == afInet {
+		out[1] = Value{Set: true, Addr: netip.AddrFrom4([4]byte(in[sockRcvSaddr]))}
+		out[3] = Value{Set: true, Addr: netip.AddrFrom4([4]byte(in[sockDaddr]))}
+	} else if len(in) > sockV6Daddr && in[sockV6RcvSaddr] != nil && in[sockV6Daddr] != nil {
+		out[1] = Value{Set: true, Addr: netip.AddrFrom16([16]byte(in[sockV6RcvSaddr])).Unmap()}
+		out[3] = Value{Set: true, Addr: netip.AddrFrom16([16]byte(in[sockV6Daddr])).Unmap()}
+	}
+}
+
+// Sockaddr reads what a pointer to a socket address, of whatever C type,
+// points to: struct sockaddr_in or sockaddr_in6 (include/uapi/linux/in.h,
+// in6.h). Sockaddr4 reads no more than a sockaddr_in has.
+var (
+	Sockaddr = &Kind{Name: "sockaddr", Help: "pointer to a socket address: family, addr, port", Class: Text,
+		Reads: []Read{{Expr: "*(u8 *)($)", Size: 24}}, Parts: sockaddrParts(), Decode: decodeSockaddr}
+	Sockaddr4 = &Kind{Name: "sockaddr4", Help: "pointer to a sockaddr_in: family, addr, port", Class: Text,
+		Reads: []Read{{Expr: "*(u8 *)($)", Size: 8}}, Parts: sockaddrParts(), Decode: decodeSockaddr}
+)
+
+// The kernel compares members by themselves, not within what was fetched as an
+// array.
+func sockaddrParts() []Part {
+	const family = "*(u16 *)($)"
+	return []Part{
+		{Name: "family", Help: "address family given", Kind: Family, Expr: family},
+		{Name: "addr", Help: "address given", Kind: Addr, Expr: "*(u32 *)((u8 *)($) + 4)", When: &When{family, afInet}},
+		{Name: "port", Help: "port given", Kind: Port, Expr: "*(u16 *)((u8 *)($) + 2)"},
+	}
+}
+
+func decodeSockaddr(in [][]byte, out []Value) {
+	b := in[0]
+	if len(b) < 8 {
+		return
+	}
+	family := binary.LittleEndian.Uint16(b)
+	out[0] = Value{Set: true, Num: uint64(family)}
+	switch {
+	case family == afInet || family == 0 && len(b) == 8:
+		// udp_sendmsg takes AF_UNSPEC for AF_INET.
+		out[1] = Value{Set: true, Addr: netip.AddrFrom4([4]byte(b[4:8]))}
+	case family == afInet6 && len(b) >= 24:
+		out[1] = Value{Set: true, Addr: netip.AddrFrom16([16]byte(b[8:24])).Unmap()}
+	default:
+		return
+	}
+	out[2] = Value{Set: true, Num: uint64(binary.BigEndian.Uint16(b[2:4]))}
+}

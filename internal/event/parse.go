@@ -1,0 +1,170 @@
+package event
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// ParseProbe reads a probe as it is written on the command line:
+//
+//	FUNCTION[+OFFSET][%return] [[NAME=]EXPR[:KIND]]…
+//
+// Fields are separated by spaces outside parentheses. A fault is a
+// [*ParseError] with its place.
+func ParseProbe(text string) (Source, error) {
+	words, err := splitFields(text)
+	if err != nil {
+		return Source{}, err
+	}
+	if len(words) == 0 {
+		return Source{}, &ParseError{text, 0, "a function is needed"}
+	}
+	p, err := parsePlace(text, words[0])
+	if err != nil {
+		return Source{}, err
+	}
+	for _, w := range words[1:] {
+		f, err := parseField(text, w)
+		if err != nil {
+			return Source{}, err
+		}
+		p.Fields = append(p.Fields, f)
+	}
+	return Source{Name: words[0].text, Probes: []Probe{p}}, nil
+}
+
+// A ParseError is a fault in the text of a probe.
+type ParseError struct {
+	Text   string
+	Offset int // bytes from its start
+	Msg    string
+}
+
+func (e *ParseError) Error() string {
+	return fmt.Sprintf("%q, offset %d: %s", e.Text, e.Offset, e.Msg)
+}
+
+type word struct {
+	text string
+	pos  int
+}
+
+// splitFields splits at white space outside parentheses and brackets. Space
+// around an operator inside a field is not possible: the next field would
+// begin there.
+func splitFields(text string) ([]word, error) {
+	var words []word
+	depth, start := 0, -1
+	for i, c := range text {
+		switch {
+		case c == '(' || c == '[':
+			depth++
+		case c == ')' || c == ']':
+			if depth--; depth < 0 {
+				return nil, &ParseError{text, i, fmt.Sprintf("%q closes nothing", c)}
+			}
+		}
+		space := c == ' ' || c == '\t' || c == '\n'
+		if space && depth == 0 {
+			if start >= 0 {
+				words = append(words, word{text[start:i], start})
+				start = -1
+			}
+		} else if start < 0 {
+			start = i
+		}
+	}
+	if depth > 0 {
+		return nil, &ParseError{text, len(text), "a parenthesis is not closed"}
+	}
+	if start >= 0 {
+		words = append(words, word{text[start:], start})
+	}
+	return words, nil
+}
+
+func parsePlace(text string, w word) (Probe, error) {
+	var p Probe
+	place := w.text
+	if i := strings.IndexByte(place, '%'); i >= 0 {
+		if place[i:] != "%return" {
+			return p, &ParseError{text, w.pos + i, "only %return can follow a function"}
+		}
+		p.Return, place = true, place[:i]
+	}
+	if i := strings.IndexByte(place, '+'); i >= 0 {
+		n, err := strconv.ParseUint(place[i+1:], 0, 31)
+		if err != nil {
+			return p, &ParseError{text, w.pos + i + 1, "the offset after + is a number of bytes"}
+		}
+		if p.Return && n != 0 {
+			return p, &ParseError{text, w.pos + i, "a return probe has no offset"}
+		}
+		p.Offset, place = n, place[:i]
+	}
+	for i := range len(place) {
+		if c := place[i]; !isNameByte(c) && c != '.' && c != ':' {
+			return p, &ParseError{text, w.pos + i, fmt.Sprintf("%q cannot be in the name of a function", c)}
+		}
+	}
+	if place == "" {
+		return p, &ParseError{text, w.pos, "the name of a function is needed first"}
+	}
+	p.Funcs = []string{place}
+	return p, nil
+}
+
+func parseField(text string, w word) (Field, error) {
+	var f Field
+	rest, pos := w.text, w.pos
+	if i := strings.IndexByte(rest, '='); i >= 0 {
+		if !isName(rest[:i]) {
+			return f, &ParseError{text, pos, fmt.Sprintf("%q is no name for a column: use letters, digits and _", rest[:i])}
+		}
+		f.Name, rest, pos = rest[:i], rest[i+1:], pos+i+1
+	}
+	if i := strings.LastIndexByte(rest, ':'); i >= 0 {
+		f.KindName = rest[i+1:]
+		if err := CheckKind(f.KindName); err != nil {
+			return f, &ParseError{text, pos + i + 1, err.Error()}
+		}
+		rest = rest[:i]
+	}
+	if rest == "" {
+		return f, &ParseError{text, pos, "an expression is needed here"}
+	}
+	f.Expr, f.pos = rest, pos
+	return f, nil
+}
+
+// columnName is the name of a field that has none: the last name in its
+// expression.
+func columnName(expr string) string {
+	end := len(expr)
+	for end > 0 && !isNameByte(expr[end-1]) {
+		end--
+	}
+	start := end
+	for start > 0 && isNameByte(expr[start-1]) {
+		start--
+	}
+	name := strings.TrimLeft(expr[start:end], "0123456789")
+	if name == "" {
+		name = "value"
+	}
+	return name
+}
+
+func isNameByte(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+func isName(s string) bool {
+	for i := range len(s) {
+		if !isNameByte(s[i]) {
+			return false
+		}
+	}
+	return s != "" && (s[0] < '0' || s[0] > '9')
+}

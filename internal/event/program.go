@@ -1,0 +1,161 @@
+package event
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/skprobe/skprobe/fetchargs"
+)
+
+// A Kernel is what must be known of a kernel to compile a tool for it.
+type Kernel struct {
+	Arch    fetchargs.Arch
+	Types   fetchargs.Types
+	Dialect fetchargs.Dialect
+	// Choose returns the first of the functions that can be probed; the
+	// error says why none can.
+	Choose func(funcs []string) (string, error)
+	// Symbol writes kernel addresses for people; nil: as numbers.
+	Symbol Symbolizer
+}
+
+// A Program is a tool compiled for one kernel. It touches nothing: which lines
+// it would write can be seen on any machine.
+type Program struct {
+	Schema Schema
+	Probes []*Compiled
+	// Skipped are optional probes that this kernel cannot have, and why.
+	Skipped []error
+
+	names map[string]int // column or hidden field → index
+	cols  []Column       // by that index
+	shown []bool
+}
+
+// Compile compiles those events of the tool for which want returns true.
+func Compile(t *Tool, want func(*Source) bool, k Kernel) (*Program, error) {
+	p := &Program{names: map[string]int{}}
+	p.Schema.Tool, p.Schema.Symbol = t.Name, k.Symbol
+	for i := range t.Events {
+		src := &t.Events[i]
+		if want != nil && !want(src) {
+			continue
+		}
+		n := len(p.Probes)
+		for j := range src.Probes {
+			c, err := p.compile(src, &src.Probes[j], k)
+			if err != nil && src.Probes[j].Optional {
+				p.Skipped = append(p.Skipped, fmt.Errorf("%s: %w", src.Name, err))
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			p.Probes = append(p.Probes, c)
+		}
+		if len(p.Probes) > n {
+			p.Schema.Events = append(p.Schema.Events, src.Name)
+			p.Schema.Task = p.Schema.Task || !src.Softirq
+		}
+	}
+	if len(p.Probes) == 0 {
+		return nil, errors.Join(append([]error{fmt.Errorf("%s: nothing to probe on this kernel", t.Name)}, p.Skipped...)...)
+	}
+	p.arrange(t.Columns)
+	return p, nil
+}
+
+// index returns the place of a value in the event, adding it if it is new.
+func (p *Program) index(col Column, hidden bool) (int, error) {
+	i, ok := p.names[col.Name]
+	if !ok {
+		i = len(p.cols)
+		p.names[col.Name] = i
+		p.cols = append(p.cols, col)
+		p.shown = append(p.shown, !hidden)
+		return i, nil
+	}
+	if have := p.cols[i].Kind; have.Class != col.Kind.Class {
+		return 0, fmt.Errorf("column %s is a %s in one place and a %s in another; give one of them a name: NAME=…", col.Name, have.Name, col.Kind.Name)
+	}
+	p.shown[i] = p.shown[i] || !hidden
+	return i, nil
+}
+
+// arrange orders the columns, hidden values behind them.
+func (p *Program) arrange(order []string) {
+	var perm []int // old indexes in their new order
+	for _, name := range order {
+		if i, ok := p.names[name]; ok && p.shown[i] {
+			perm = append(perm, i)
+		}
+	}
+	for _, shown := range []bool{true, false} {
+		for i := range p.cols {
+			if p.shown[i] == shown && !slices.Contains(perm, i) {
+				perm = append(perm, i)
+			}
+		}
+	}
+	to := make([]int, len(perm))
+	for now, old := range perm {
+		to[old] = now
+		if p.shown[old] {
+			p.Schema.Columns = append(p.Schema.Columns, p.cols[old])
+		}
+	}
+	for _, c := range p.Probes {
+		c.only.from = -1
+		c.only.rename(to)
+		for _, f := range c.fields {
+			for i, old := range f.out {
+				if old >= 0 {
+					f.out[i] = to[old]
+				}
+			}
+			for i := range f.cases {
+				f.cases[i].rename(to)
+			}
+		}
+	}
+}
+
+// NewEvent returns an event for this program's decoders.
+func (p *Program) NewEvent() *Event {
+	all := make([]Value, len(p.cols))
+	return &Event{Values: all[:len(p.Schema.Columns)]}
+}
+
+// A FieldError is a field that cannot be had on this kernel.
+type FieldError struct {
+	Func  string
+	Field string // as it was written
+	Err   error
+}
+
+func (e *FieldError) Error() string {
+	return fmt.Sprintf("%s: %s: %v", e.Func, e.Field, e.Err)
+}
+
+// Unwrap returns the cause: an [*fetchargs.ExprError] where it has a place.
+func (e *FieldError) Unwrap() error { return e.Err }
+
+// isMissing tells a member or type that this kernel does not have from a
+// mistake.
+func isMissing(err error) bool {
+	return errors.Is(err, fetchargs.ErrNoType) || errors.Is(err, fetchargs.ErrNoMember)
+}
+
+// substitute writes expr for "$" in a kind's read.
+func substitute(read, expr string) string {
+	if read == "$" {
+		return expr
+	}
+	simple := !strings.ContainsAny(expr, " +-*&?") || isName(expr)
+	if !simple {
+		expr = "(" + expr + ")"
+	}
+	return strings.ReplaceAll(read, "$", expr)
+}

@@ -1,0 +1,107 @@
+// Package event is what a tool is made of: which functions it looks at, which
+// values it takes there, of which kind they are, and how that becomes a
+// definition for one kernel and a decoder for its records.
+//
+// A Tool is a declaration and nothing more. Probe line, decoder, table
+// columns, JSON keys, --where names and help all come from it, and the probe
+// command makes the same declaration from its arguments.
+package event
+
+// A Tool shows one sort of events.
+type Tool struct {
+	Name    string
+	Short   string // one line
+	Long    string // what it shows, how to read it
+	Example string // a command line with its use
+	Cost    string // what it costs the traced system, in words
+	Events  []Source
+	// Columns gives the order of the columns. A column that an event has
+	// and that is not named here comes last.
+	Columns []string
+}
+
+// A Source is one sort of event of a tool and the places in the kernel where
+// it happens.
+type Source struct {
+	Name string // "udp.sendmsg", as SystemTap calls it where it has a name
+	// Flag is the option that selects this event alone: "send". "" where
+	// the tool has only one.
+	Flag  string
+	Short string
+	// Softirq: the current task is a bystander, so the event shows none.
+	Softirq bool
+	Probes  []Probe
+}
+
+// A Probe is one place in the kernel, and what is taken there.
+type Probe struct {
+	// Funcs are names of the function over kernels: the first that this
+	// kernel has is probed. "module:function" for one in a module.
+	Funcs []string
+	// Offset in bytes from the start of the function. Parameters cannot be
+	// named at another than 0.
+	Offset uint64
+	// Return: the event happens when the function returns. Fields without
+	// $retval keep the values that they had when it was entered.
+	Return bool
+	// Optional: a kernel without any of the functions does not need it.
+	Optional bool
+	// Only are conditions without which there is no event. They are checked
+	// in user space: one that is nearly always true is not worth an argument
+	// of its own and a filter in the kernel.
+	Only   []Cond
+	Fields []Field
+}
+
+// A Field is a value, or with a compound kind several.
+type Field struct {
+	// Name is the column. A compound kind's parts take their own names, with
+	// this and "_" before them if it is set.
+	Name string
+	Help string
+	// Expr says where the value is: see package fetchargs.
+	Expr string
+	// Kind of the value. Without it, KindName, one of those of [Kinds]; and
+	// without that, by the C type of the expression.
+	Kind     *Kind
+	KindName string
+	// Parts selects and renames parts of a compound kind: part → column. nil
+	// takes all.
+	Parts map[string]string
+	// Cases make the value from other fields, instead of Expr: the first
+	// whose conditions hold decides; where none does, the value is absent.
+	Cases []Case
+	// Hidden fields are fetched for Cases and conditions, not shown.
+	Hidden bool
+	// Wide fields are not in the default table.
+	Wide bool
+	// Optional: where this kernel has no such member or parameter, the
+	// column is absent instead of an error.
+	Optional bool
+
+	pos int // of Expr in the text of a probe, for errors
+}
+
+// A Case is one way to come by a value.
+type Case struct {
+	If   []Cond
+	From string // the field whose value is taken…
+	Text string // …or the text that it is
+}
+
+// A Cond compares a field with a number. An absent field fulfils only NotSet.
+type Cond struct {
+	Field string
+	Op    CondOp
+	Num   int64
+}
+
+// A CondOp is a condition's operator.
+type CondOp uint8
+
+// The operators of conditions.
+const (
+	Equals    CondOp = iota + 1 // the number is Num
+	NotEquals                   // the number is another than Num
+	AtLeast                     // the number is Num or more
+)
