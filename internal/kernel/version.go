@@ -79,14 +79,15 @@ func (fs FS) Identity() (Identity, error) {
 		return id, fmt.Errorf("kernel release: %w", err)
 	}
 	if notes, err := os.ReadFile(fs.path("sys/kernel/notes")); err == nil {
-		id.BuildID = buildID(notes)
+		id.BuildID = BuildID(notes)
 	}
 	return id, nil
 }
 
-// buildID finds the note of type NT_GNU_BUILD_ID (3) of the owner GNU among
-// ELF notes, and returns its bytes in hex, or "".
-func buildID(notes []byte) string {
+// BuildID finds the note of type NT_GNU_BUILD_ID (3) of the owner GNU among
+// ELF notes, as in /sys/kernel/notes and /sys/module/NAME/notes, and returns
+// its bytes in hex, or "".
+func BuildID(notes []byte) string {
 	le := binary.LittleEndian
 	for len(notes) >= 12 {
 		name, desc, kind := uint64(le.Uint32(notes)), uint64(le.Uint32(notes[4:])), le.Uint32(notes[8:])

@@ -65,5 +65,5 @@ func TestIdentity(t *testing.T) {
 func FuzzBuildID(f *testing.F) {
 	f.Add("\x04\x00\x00\x00\x04\x00\x00\x00\x03\x00\x00\x00GNU\x00\xde\xad\xbe\xef")
 	f.Add(strings.Repeat("\xff", 12))
-	f.Fuzz(func(t *testing.T, notes string) { buildID([]byte(notes)) })
+	f.Fuzz(func(t *testing.T, notes string) { BuildID([]byte(notes)) })
 }

@@ -45,6 +45,7 @@ type Profile struct {
 	names  map[string]typeRef // other names by which types were asked for
 	types  map[string]*typeDef
 	absent map[string]bool // names that were looked for in vain
+	asked  map[string]bool // names of types that were looked into
 
 	built    map[string]*fetchargs.Type
 	busy     map[string]bool
@@ -213,6 +214,50 @@ func (p *Profile) funcNamed(name string) *fetchargs.Type {
 	return f
 }
 
+// Omit forgets the inside of types, and keeps their sizes where others contain
+// them.
+func (p *Profile) Omit(names ...string) {
+	for _, n := range names {
+		if d := p.types[n]; d != nil {
+			p.types[n] = &typeDef{kind: d.kind, size: d.size, signed: d.signed, incomplete: true}
+		}
+	}
+	clear(p.built)
+	p.sweep()
+}
+
+// sweep removes types that only omitted ones contained.
+func (p *Profile) sweep() {
+	used := map[string]bool{}
+	var use func(r typeRef)
+	inside := func(d *typeDef) {
+		for _, m := range d.members {
+			use(m.typ)
+		}
+	}
+	use = func(r typeRef) {
+		if r.anon != nil {
+			inside(r.anon)
+		} else if d := p.types[r.name]; d != nil && !used[r.name] {
+			used[r.name] = true
+			inside(d)
+		}
+	}
+	for _, f := range p.funcs {
+		use(f.result)
+		for _, m := range f.params {
+			use(m.typ)
+		}
+	}
+	for _, r := range p.names {
+		use(r)
+	}
+	for n := range p.asked {
+		use(typeRef{name: n})
+	}
+	maps.DeleteFunc(p.types, func(n string, _ *typeDef) bool { return !used[n] })
+}
+
 // merge adds what o has and p has not.
 func (p *Profile) merge(o *Profile) {
 	for n, d := range o.types {
@@ -238,7 +283,8 @@ func add[V any](to, from map[string]V) {
 func newProfile() *Profile {
 	return &Profile{
 		Sources: map[string]string{}, Modules: map[string]string{},
-		funcs: map[string]funcDef{}, names: map[string]typeRef{}, types: map[string]*typeDef{}, absent: map[string]bool{},
+		funcs: map[string]funcDef{}, names: map[string]typeRef{}, types: map[string]*typeDef{},
+		absent: map[string]bool{}, asked: map[string]bool{},
 		built: map[string]*fetchargs.Type{}, busy: map[string]bool{},
 	}
 }

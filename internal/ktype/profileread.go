@@ -61,6 +61,7 @@ func LoadProfile(r io.Reader) (*Profile, error) {
 		if p.types[name], err = readDef(v, 0); err != nil {
 			return nil, fmt.Errorf("profile: types: %s: %w", name, err)
 		}
+		p.asked[name] = true
 	}
 	for name, parts := range f.Functions {
 		if p.funcs[name], err = readFunc(parts); err != nil {

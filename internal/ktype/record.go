@@ -121,9 +121,10 @@ func (r *Recorder) Profile(k Kernel) *Profile {
 		p.funcs[name] = f
 	}
 	for t := range r.touched {
-		d.ref(t, 0)
+		p.asked[d.ref(t, 0).name] = true
 	}
 	for name, t := range r.named {
+		p.asked[name] = true
 		if ref := d.ref(t, 0); ref.anon == nil && (ref.text() != name || t.Incomplete) && name != "void" {
 			p.names[name] = ref
 		}
