@@ -84,16 +84,16 @@ func packetParts() []packetPart {
 		part("dmac", "destination MAC", mac, packet.FieldDmac, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendMAC(b, p.Dmac) })),
 		part("ethertype", "EtherType after VLAN tags", EtherType, packet.FieldEtherType, numberOf(func(p *packet.Packet) uint64 { return uint64(p.EtherType) })),
 		less(part("vlan", "VLAN id, where the tag is in the bytes", number, packet.FieldVLAN, numberOf(func(p *packet.Packet) uint64 { return uint64(p.VLANs[0].ID()) }))),
-		less(part("arp_op", "ARP operation", plainText, packet.FieldArpOp, textOf(func(p *packet.Packet, b []byte) []byte {
+		less(part("ar_op", "ARP operation", plainText, packet.FieldArpOp, textOf(func(p *packet.Packet, b []byte) []byte {
 			if name := packet.ArpOpName(p.ArpOp); name != "" {
 				return append(b, name...)
 			}
 			return appendUnsigned(b, &Value{Num: uint64(p.ArpOp)})
 		}))),
-		less(part("arp_sha", "ARP sender MAC", mac, packet.FieldArpSha, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendMAC(b, p.ArpSha) }))),
-		less(part("arp_sip", "ARP sender IPv4 address", addr, packet.FieldArpSip, addrOf(func(p *packet.Packet) netip.Addr { return p.ArpSip }))),
-		less(part("arp_tha", "ARP target MAC", mac, packet.FieldArpTha, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendMAC(b, p.ArpTha) }))),
-		less(part("arp_tip", "ARP target IPv4 address", addr, packet.FieldArpTip, addrOf(func(p *packet.Packet) netip.Addr { return p.ArpTip }))),
+		less(part("ar_sha", "ARP sender MAC", mac, packet.FieldArpSha, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendMAC(b, p.ArpSha) }))),
+		less(part("ar_sip", "ARP sender IPv4 address", addr, packet.FieldArpSip, addrOf(func(p *packet.Packet) netip.Addr { return p.ArpSip }))),
+		less(part("ar_tha", "ARP target MAC", mac, packet.FieldArpTha, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendMAC(b, p.ArpTha) }))),
+		less(part("ar_tip", "ARP target IPv4 address", addr, packet.FieldArpTip, addrOf(func(p *packet.Packet) netip.Addr { return p.ArpTip }))),
 		part("proto", "IP protocol, after IPv6 extension headers", plainText, packet.FieldProto, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendProto(b, p.Proto) })),
 		part("saddr", "source address", addr, packet.FieldSaddr, addrOf(func(p *packet.Packet) netip.Addr { return p.Saddr })),
 		part("sport", "source port", number, packet.FieldSport, numberOf(func(p *packet.Packet) uint64 { return uint64(p.Sport) })),
@@ -104,7 +104,7 @@ func packetParts() []packetPart {
 		less(part("flags", "TCP flags", &Kind{Name: "text", Class: Text, Width: 10}, packet.FieldFlags, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendTCPFlags(b, p.Flags) }))),
 		less(part("seq", "TCP sequence number", wide, packet.FieldSeq, numberOf(func(p *packet.Packet) uint64 { return uint64(p.Seq) }))),
 		less(part("ack_seq", "TCP acknowledgement number", wide, packet.FieldAck, numberOf(func(p *packet.Packet) uint64 { return uint64(p.Ack) }))),
-		less(part("window", "TCP window, unscaled", number, packet.FieldWin, numberOf(func(p *packet.Packet) uint64 { return uint64(p.Win) }))),
+		less(part("win", "TCP window, unscaled", number, packet.FieldWin, numberOf(func(p *packet.Packet) uint64 { return uint64(p.Win) }))),
 		less(part("mss", "MSS option of a TCP SYN", number, packet.FieldMSS, numberOf(func(p *packet.Packet) uint64 { return uint64(p.MSS) }))),
 		less(part("icmp_type", "ICMP type", number, packet.FieldIcmpType, numberOf(func(p *packet.Packet) uint64 { return uint64(p.IcmpType) }))),
 		less(part("icmp_code", "ICMP code", number, packet.FieldIcmpCode, numberOf(func(p *packet.Packet) uint64 { return uint64(p.IcmpCode) }))),

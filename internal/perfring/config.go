@@ -42,6 +42,8 @@ type Config struct {
 	Latency time.Duration
 	// EnableOnExec lets the kernel enable everything when one of Pids next calls execve. Enable is not needed then.
 	EnableOnExec bool
+	// Batch, if not nil, is called by Read after the records of each look at the rings that had some. Its error ends Read.
+	Batch func() error
 }
 
 // Event is one tracepoint.

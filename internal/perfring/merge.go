@@ -10,6 +10,8 @@ type merger struct {
 	rec   Record
 	late  uint64 // records that were delivered after a younger one
 	last  uint64 // time of the newest record delivered
+
+	delivered uint64
 }
 
 // deliver calls fn for all indexed records up to the time limit.
@@ -56,6 +58,7 @@ func (m *merger) one(r *ring, fn func(*Record) error) error {
 		} else {
 			m.last = e.time
 		}
+		m.delivered++
 		err = fn(&m.rec)
 	}
 	r.advance()

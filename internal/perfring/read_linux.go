@@ -60,8 +60,14 @@ func (r *Rings) Read(ctx context.Context, fn func(*Record) error) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		delivered := r.merge.delivered
 		if err := r.look(fn); err != nil {
 			return err
+		}
+		if r.cfg.Batch != nil && r.merge.delivered != delivered {
+			if err := r.cfg.Batch(); err != nil {
+				return err
+			}
 		}
 		// A record that comes now is old enough for the first look after its horizon.
 		pause := r.cfg.Latency

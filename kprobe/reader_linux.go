@@ -1,0 +1,140 @@
+package kprobe
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/skprobe/skprobe/internal/perfring"
+)
+
+// A Source is a probe to read, with the filter that the kernel applies
+// (Documentation/trace/events.rst), "" for none.
+type Source struct {
+	Probe  *Probe
+	Filter string
+}
+
+// ReaderOptions say what is recorded, and how.
+type ReaderOptions struct {
+	// PIDs are threads to which the records are limited, nil for all; with
+	// Inherit also those that they make from now on.
+	PIDs    []int
+	Inherit bool
+	// EnableOnExec starts recording when one of PIDs next executes a
+	// program, so that Enable is not needed.
+	EnableOnExec bool
+	// Stack adds the kernel's call chain to each record.
+	Stack bool
+	// RingSize is the size in bytes of the ring of each CPU, 0 for 512 KiB;
+	// it is rounded up to a power of two pages.
+	RingSize int
+	// Latency is how long a record may wait to be read; 0 for 50 ms.
+	Latency time.Duration
+	// Batch, if not nil, is called after the records of one look at the
+	// rings were delivered.
+	Batch func() error
+}
+
+// A Record is one hit of a probe. It is valid until the next is read.
+type Record struct {
+	Source int    // index in the sources given to NewReader
+	Time   uint64 // nanoseconds, of the clock that [Reader.Monotonic] tells
+	CPU    uint32
+	PID    uint32 // process, as seen from this process's pid namespace
+	TID    uint32
+	Comm   string // name of the thread, "" where it is not known
+	Raw    []byte // as the event's format describes it
+	Stack  []uint64
+}
+
+// A Reader reads the records of some probes, in the order of time.
+type Reader struct {
+	rings  *perfring.Rings
+	index  map[uint16]int
+	comms  comms
+	record Record
+}
+
+// NewReader opens the probes, with their filters set and not yet recording.
+// Nothing that a filter would hold back is ever read.
+func NewReader(sources []Source, o ReaderOptions) (*Reader, error) {
+	r := &Reader{index: map[uint16]int{}, comms: comms{map[uint32]string{}}}
+	cfg := perfring.Config{
+		Pids: o.PIDs, Inherit: o.Inherit, EnableOnExec: o.EnableOnExec,
+		Stack: o.Stack, Comm: true, Latency: o.Latency, Pages: pages(o.RingSize), Batch: o.Batch,
+	}
+	for i, s := range sources {
+		if s.Probe.ID > 0xffff {
+			return nil, fmt.Errorf("kprobe: event %s has the number %d, more than a record can tell", s.Probe.Spec.Event, s.Probe.ID)
+		}
+		r.index[uint16(s.Probe.ID)] = i
+		cfg.Events = append(cfg.Events, perfring.Event{ID: s.Probe.ID, Filter: s.Filter})
+	}
+	var err error
+	r.rings, err = perfring.Open(cfg)
+	return r, err
+}
+
+// Enable starts recording.
+func (r *Reader) Enable() error { return r.rings.Enable() }
+
+// Disable ends recording; [Reader.Drain] delivers what is left.
+func (r *Reader) Disable() error { return r.rings.Disable() }
+
+// Read calls fn for each record until ctx ends, and then returns nil, or until
+// fn returns an error, and returns that.
+func (r *Reader) Read(ctx context.Context, fn func(*Record) error) error {
+	return r.rings.Read(ctx, func(rec *perfring.Record) error { return r.deliver(rec, fn) })
+}
+
+// Drain delivers, after Disable, what is still in the rings.
+func (r *Reader) Drain(fn func(*Record) error) error {
+	return r.rings.Drain(func(rec *perfring.Record) error { return r.deliver(rec, fn) })
+}
+
+var errShort = errors.New("kprobe: a record is too short for the number of its event")
+
+func (r *Reader) deliver(rec *perfring.Record, fn func(*Record) error) error {
+	if rec.Kind != perfring.Sample {
+		r.comms.update(rec)
+		return nil
+	}
+	if len(rec.Raw) < 8 {
+		return errShort
+	}
+	i, ok := r.index[binary.LittleEndian.Uint16(rec.Raw)]
+	if !ok {
+		return nil // an event that somebody else sent into these rings
+	}
+	r.record = Record{Source: i, Time: rec.Time, CPU: rec.CPU, PID: rec.PID, TID: rec.TID,
+		Comm: r.comms.name(rec.TID), Raw: rec.Raw, Stack: rec.Stack}
+	return fn(&r.record)
+}
+
+// Monotonic reports whether the times are of CLOCK_MONOTONIC (from 4.1).
+func (r *Reader) Monotonic() bool { return r.rings.Clock() == perfring.ClockMonotonic }
+
+// Lost returns how many records did not fit into the rings; it is exact after
+// Disable and Drain.
+func (r *Reader) Lost() uint64 { return r.rings.Lost() }
+
+// Warning returns what the user should know although everything works, nil if
+// there is nothing.
+func (r *Reader) Warning() error { return r.rings.Warning() }
+
+// Close ends recording and frees the rings. It may be called more than once.
+func (r *Reader) Close() error { return r.rings.Close() }
+
+func pages(bytes int) int {
+	if bytes <= 0 {
+		return 0
+	}
+	n := 1
+	for n*4096 < bytes {
+		n *= 2
+	}
+	return n
+}

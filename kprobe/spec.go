@@ -1,0 +1,85 @@
+// Package kprobe puts probes on kernel functions and reads their records.
+//
+// A [Spec] describes a probe. It is pure: computed from a kernel's type
+// layout, it is the same on every machine, and its text can be compared with
+// a golden file. [Open] makes a [Probe] of it in the running kernel, which the
+// caller must Close; [NewReader] reads the records of probes in the order of
+// time through perf_event_open.
+package kprobe
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/skprobe/skprobe/fetchargs"
+)
+
+// A Spec is one definition of kprobe_events.
+type Spec struct {
+	// Group and Event name the probe. [Open] fills in an empty Group with
+	// the process's own.
+	Group, Event string
+	// Symbol is the function, "module:function" for one in a module.
+	Symbol string
+	Offset uint64 // bytes from the start of the function
+	Return bool   // fires when the function returns
+	// MaxActive is how many calls of a function can be under way at once and
+	// still have their return seen; 0 is the kernel's default (4.12).
+	MaxActive int
+	Args      []fetchargs.Arg
+}
+
+// String returns the definition as it is written to kprobe_events:
+//
+//	p:skprobe_1_2/udp_sendmsg udp_sendmsg a0=%di:x64 a1=+0(%di):x64[3]
+func (s Spec) String() string {
+	var b strings.Builder
+	if s.Return {
+		b.WriteByte('r')
+		if s.MaxActive > 0 {
+			b.WriteString(strconv.Itoa(s.MaxActive))
+		}
+	} else {
+		b.WriteByte('p')
+	}
+	fmt.Fprintf(&b, ":%s/%s %s", s.Group, s.Event, s.Symbol)
+	if s.Offset != 0 {
+		fmt.Fprintf(&b, "+%d", s.Offset)
+	}
+	for _, a := range s.Args {
+		b.WriteByte(' ')
+		b.WriteString(a.String())
+	}
+	return b.String()
+}
+
+// Check reports whether a kernel could take the definition; the error wraps
+// [fetchargs.ErrLimit] where it is too large.
+func (s Spec) Check() error {
+	if s.Symbol == "" || s.Event == "" {
+		return fmt.Errorf("kprobe: a function and a name for the event are needed")
+	}
+	if err := fetchargs.Check(s.Args); err != nil {
+		return err
+	}
+	if n := len(s.String()); n > fetchargs.MaxLine {
+		return fmt.Errorf("%w: the definition of %s has %d characters, at most %d", fetchargs.ErrLimit, s.Event, n, fetchargs.MaxLine)
+	}
+	return nil
+}
+
+// EventName makes a name for an event on symbol from it: letters, digits and
+// underscores, short enough for all kernels. n tells several probes of one
+// function apart.
+func EventName(symbol string, n int) string {
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, symbol)
+	// perf takes some short names for modifiers; a number after them helps,
+	// and keeps names apart.
+	return name[:min(len(name), 48)] + "_" + strconv.Itoa(n)
+}
