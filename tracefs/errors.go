@@ -29,6 +29,20 @@ func (e *SyntaxError) Error() string {
 // Unwrap returns the errno.
 func (e *SyntaxError) Unwrap() error { return e.Err }
 
+// Is makes errors.Is work alike on all kernels for a function that does not exist (ENOENT, fs.ErrNotExist) and for one of which there
+// are several (EADDRNOTAVAIL): newer kernels say EINVAL to both (seen on 6.12 and 7.3) and tell them apart in words only.
+func (e *SyntaxError) Is(target error) bool {
+	errno := syscall.ENOENT
+	switch e.Msg {
+	case "Invalid probed address or symbol":
+	case "The symbol is not unique":
+		errno = syscall.EADDRNOTAVAIL
+	default:
+		return false
+	}
+	return target == errno || errno.Is(target)
+}
+
 // Format implements fmt.Formatter for %+v.
 func (e *SyntaxError) Format(s fmt.State, verb rune) {
 	if verb == 'v' && s.Flag('+') {
