@@ -7,6 +7,7 @@ import (
 	"github.com/expr-lang/expr/compiler"
 	"github.com/expr-lang/expr/optimizer"
 	exprparser "github.com/expr-lang/expr/parser"
+	"github.com/skprobe/skprobe/internal/event"
 )
 
 // calc compiles a test that is not a comparison with a constant.
@@ -70,6 +71,9 @@ func (w *nameWalker) Visit(n *ast.Node) {
 			}
 		}
 	case *ast.BinaryNode:
+		if w.comparesAddress(node) {
+			w.fail(node, "an address is compared with constants by itself, not inside of another expression")
+		}
 		if node.Operator == "??" {
 			left := &nameWalker{parser: w.parser, optional: map[ast.Node]bool{}}
 			ast.Walk(&node.Left, left)
@@ -84,4 +88,25 @@ func (w *nameWalker) Visit(n *ast.Node) {
 	case *ast.CallNode:
 		w.pure = false
 	}
+}
+
+// comparesAddress finds what expr-lang would take for a comparison of texts.
+func (w *nameWalker) comparesAddress(n *ast.BinaryNode) bool {
+	if n.Operator != "==" && n.Operator != "!=" && n.Operator != "in" {
+		return false
+	}
+	sides := []ast.Node{n.Left, n.Right}
+	for _, side := range sides {
+		if list, ok := side.(*ast.ArrayNode); ok {
+			sides = append(sides, list.Nodes...)
+		}
+	}
+	var address, constant bool
+	for _, side := range sides {
+		f := w.field(side)
+		address = address || f != nil && f.class == event.Address
+		_, text := side.(*ast.StringNode)
+		constant = constant || text
+	}
+	return address && constant
 }

@@ -66,6 +66,8 @@ func TestMatch(t *testing.T) {
 		{`raddr in ["10.0.0.0/8", "2001:db8::/32"]`, "001"},
 		{`raddr in "::/0"`, "001"},
 		{`raddr == laddr`, "000"},
+		{`raddr in [laddr, "127.0.0.1"]`, "100"},
+		{`"127.0.0.1" in [laddr, raddr]`, "100"},
 		{`raddr startsWith "127."`, "100"},
 		{`comm == "dig"`, "100"},
 		{`comm != "dig"`, "000"},
@@ -154,6 +156,8 @@ func TestParseErrors(t *testing.T) {
 		{`$env["rport"] == 53`, `$env is not known here`},
 		{`size + 1 == nil`, `only a field can be compared with nil (at character 10)`},
 		{`comm == "ü" && rprt == 1`, `no field "rprt" here; did you mean rport? fields: time event cpu pid tid comm family laddr lport raddr rport size qname syn len (at character 16)`},
+		{`(raddr in "10.0.0.0/8" ? 1 : 2) == 1`, `an address is compared with constants by itself, not inside of another expression (at character 8)`},
+		{`any([1], raddr == "::1")`, `an address is compared with constants by itself, not inside of another expression (at character 16)`},
 		{" ", `the condition is empty`},
 		{strings.Repeat("!", maxText+1) + "syn", `longer than 16 KiB`},
 	} {
