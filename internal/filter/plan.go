@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/skprobe/skprobe/internal/event"
@@ -65,11 +66,11 @@ func (f *Filter) Kernel(name string, c event.Comparer) Plan {
 // push returns a text for the kernel that is true for all events for which n
 // is, and, where it is exact, for no others.
 func push(n node, c event.Comparer) (text string, exact, ok bool) {
+	if !pushable(n) {
+		return "", false, false
+	}
 	switch n := n.(type) {
 	case *compare:
-		if !pushable(n) {
-			return "", false, false
-		}
 		op, operand := n.op, n.operand
 		if n.field.class == event.Bool && operand.Num != 0 {
 			// Any other number than 0 is true.
@@ -100,16 +101,27 @@ func push(n node, c event.Comparer) (text string, exact, ok bool) {
 		}
 		return join(texts, " || "), exact, true
 	}
-	// A negation is true for events without the field, of which a kernel
-	// filter knows nothing.
 	return "", false, false
 }
 
-// pushable tells whether the comparison is one that a Comparer is asked for.
-func pushable(n *compare) bool {
-	if n.field.class != event.Text {
-		return true
+// pushable tells whether a Comparer is to be asked about a condition. To ask
+// can cost an argument of the probe, so it is not done where the rest of the
+// condition makes it useless.
+func pushable(n node) bool {
+	switch n := n.(type) {
+	case *compare:
+		return n.field.class != event.Text || pushableText(n)
+	case and:
+		return slices.ContainsFunc(n, pushable)
+	case or:
+		return !slices.ContainsFunc(n, func(n node) bool { return !pushable(n) })
 	}
+	// A negation is true for events without the field, of which a kernel
+	// filter knows nothing.
+	return false
+}
+
+func pushableText(n *compare) bool {
 	if n.op != event.Eq && n.op != event.Ne || n.operand.Text == "" {
 		return false
 	}
