@@ -21,7 +21,8 @@ const vmlinuxBTF = "/sys/kernel/btf/vmlinux"
 type BTF struct {
 	raw     *rawBTF
 	modDir  string             // where module BTF is, "" when there is none
-	modules map[string]*rawBTF // those that were read; nil for one without BTF
+	modules map[string]*rawBTF // those that were read
+	used    map[string]bool    // modules of which something was taken
 }
 
 // OpenBTF reads type information from a file of raw BTF, as the kernel shows
@@ -47,7 +48,7 @@ func OpenBTF(path string) (*BTF, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &BTF{raw: raw, modDir: modDir, modules: map[string]*rawBTF{}}, nil
+	return &BTF{raw: raw, modDir: modDir, modules: map[string]*rawBTF{}, used: map[string]bool{}}, nil
 }
 
 // Source says which file the layouts come from.
@@ -76,6 +77,7 @@ func (b *BTF) TypeNamed(name string) (*fetchargs.Type, error) {
 	}
 	for _, m := range b.modulesNaming(q.name) {
 		if id := m.find(q.name, q.kinds); id != 0 {
+			b.used[filepath.Base(m.file)] = true
 			return m.convert(id, 0)
 		}
 	}
@@ -125,6 +127,7 @@ func (b *BTF) FuncNamed(name string) (*fetchargs.Type, error) {
 	}
 	for _, m := range mods {
 		if id := m.find(fn, 1<<kindFunc); id != 0 {
+			b.used[filepath.Base(m.file)] = true
 			return m.convert(id, 0)
 		}
 	}

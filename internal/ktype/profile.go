@@ -40,6 +40,9 @@ type Profile struct {
 	// Modules has the build id of each module whose type information was
 	// used.
 	Modules map[string]string
+	// Program is the version of the program that wrote a cache, and Loaded
+	// stands for the set of modules that were loaded then.
+	Program, Loaded string
 
 	funcs  map[string]funcDef
 	names  map[string]typeRef // other names by which types were asked for

@@ -34,6 +34,8 @@ func LoadProfile(r io.Reader) (*Profile, error) {
 			Arch    string
 		}
 		Source    string
+		Program   string
+		Loaded    string
 		Sources   map[string]string
 		Modules   map[string]string
 		Absent    []string
@@ -49,6 +51,7 @@ func LoadProfile(r io.Reader) (*Profile, error) {
 	}
 	p := newProfile()
 	p.Kernel, p.From = Kernel(f.Kernel), f.Source
+	p.Program, p.Loaded = f.Program, f.Loaded
 	add(p.Sources, f.Sources)
 	add(p.Modules, f.Modules)
 	for _, a := range f.Absent {

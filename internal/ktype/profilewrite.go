@@ -31,6 +31,9 @@ func (p *Profile) WriteTo(w io.Writer) (int64, error) {
 	b.line(1, fmt.Sprintf(`"kernel": {"release": %s, "build_id": %s, "arch": %s},`,
 		quote(p.Kernel.Release), quote(p.Kernel.BuildID), quote(p.Kernel.Arch)))
 	b.line(1, `"source": `+quote(p.From)+`,`)
+	if p.Program != "" || p.Loaded != "" {
+		b.line(1, fmt.Sprintf(`"program": %s, "loaded": %s,`, quote(p.Program), quote(p.Loaded)))
+	}
 	b.strings("sources", p.Sources)
 	b.strings("modules", p.Modules)
 	if len(p.absent) > 0 {
