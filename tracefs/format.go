@@ -32,7 +32,7 @@ type Field struct {
 	// DataLoc says that the field holds a word: the data's offset from the record's start in the low 16 bits, its length in
 	// bytes in the high 16. RelLoc is the same with an offset from the end of the word itself (5.16 and later).
 	DataLoc, RelLoc bool
-	// Array is the number of elements: 0 if the field is no array, -1 if the text does not say it as a number.
+	// Array is the number of elements: 0 if the field is no array, -1 if that cannot be told (a data_loc; a type whose size is not known).
 	Array int
 }
 
@@ -145,7 +145,26 @@ func parseField(s string) (Field, error) {
 	if field.Offset < 0 || field.Size < 0 {
 		return Field{}, fmt.Errorf("field %s: no offset or no size", field.Name)
 	}
+	if n := scalarSize(field.Type); field.Array < 0 && n > 0 && !field.DataLoc && !field.RelLoc {
+		// "u64 win[]" of a kprobe from 6.12, "__u8 saddr[sizeof(struct sockaddr_in6)]" of a tracepoint.
+		field.Array = field.Size / n
+	}
 	return field, nil
+}
+
+// scalarSize is the size of an element of an array, or 0 if it is not known.
+func scalarSize(kind string) int {
+	switch kind {
+	case "char", "u8", "s8", "__u8", "__s8", "unsigned char", "uint8_t":
+		return 1
+	case "u16", "s16", "__u16", "__s16", "__be16", "unsigned short":
+		return 2
+	case "u32", "s32", "__u32", "__s32", "__be32", "int", "unsigned int":
+		return 4
+	case "u64", "s64", "__u64", "__s64", "__be64":
+		return 8
+	}
+	return 0
 }
 
 // parseDeclaration takes a C declaration apart: "char comm[16]", "__data_loc char[] name", "struct sock * sk".

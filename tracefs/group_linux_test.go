@@ -146,15 +146,10 @@ func TestSweepBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.remove(d.file, dead, "busy")
-	enable := f.path("events", dead, "busy", "enable")
-	if err := os.WriteFile(enable, []byte("1"), 0); err != nil {
-		t.Fatal(err)
-	}
+	stop := use(t, f, dead, "busy")
+	defer stop()
 	swept, err := f.sweep(d.file)
 	if err != nil || len(swept.Removed) != 0 || len(swept.Failed) != 1 || !errors.Is(swept.Errs[0], syscall.EBUSY) {
 		t.Errorf("got %+v, %v", swept, err)
-	}
-	if err := os.WriteFile(enable, []byte("0"), 0); err != nil {
-		t.Fatal(err)
 	}
 }
