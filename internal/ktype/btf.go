@@ -76,7 +76,7 @@ func (b *BTF) TypeNamed(name string) (*fetchargs.Type, error) {
 		}
 	}
 	for _, m := range b.modulesNaming(q.name) {
-		if id := m.find(q.name, q.kinds); id != 0 {
+		if id := m.findOwn(q.name, q.kinds); id != 0 {
 			b.used[filepath.Base(m.file)] = true
 			return m.convert(id, 0)
 		}
@@ -126,7 +126,7 @@ func (b *BTF) FuncNamed(name string) (*fetchargs.Type, error) {
 		mods = append(mods, m)
 	}
 	for _, m := range mods {
-		if id := m.find(fn, 1<<kindFunc); id != 0 {
+		if id := m.findOwn(fn, 1<<kindFunc); id != 0 {
 			b.used[filepath.Base(m.file)] = true
 			return m.convert(id, 0)
 		}

@@ -57,7 +57,7 @@ func (t rawType) convert(depth int) (*fetchargs.Type, error) {
 	case kindPtr:
 		return fetchargs.PointerTo(func() *fetchargs.Type {
 			elem, err := t.in.convert(t.sizeRef, 0)
-			if err != nil {
+			if err != nil || t.in.endless(t.sizeRef) {
 				return nil
 			}
 			return elem
@@ -92,6 +92,26 @@ func (t rawType) convert(depth int) (*fetchargs.Type, error) {
 		return t.convertProto("", depth)
 	}
 	return nil, t.in.fault("type %d is of kind %d, which is none of C's", t.id, t.kind)
+}
+
+// endless tells whether pointers and arrays from a type on never come to one
+// that is neither. In C they do; printing such a type would not end.
+func (r *rawBTF) endless(id uint32) bool {
+	for range maxDepth {
+		t, ok := r.at(id)
+		if !ok {
+			return false
+		}
+		switch t.kind {
+		case kindPtr, kindTypedef, kindConst, kindVolatile, kindRestrict, kindTypeTag, kindVar:
+			id = t.sizeRef
+		case kindArray:
+			id = le.Uint32(t.rest)
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 func (t rawType) convertInt(name string) *fetchargs.Type {
@@ -258,6 +278,11 @@ func (r *rawBTF) find(name string, kinds uint32) uint32 {
 			return id
 		}
 	}
+	return r.findOwn(name, kinds)
+}
+
+// findOwn is find without the base.
+func (r *rawBTF) findOwn(name string, kinds uint32) uint32 {
 	var best rawType
 	for t := range r.named(name, kinds) {
 		if best.id == 0 || t.vlen != 0 || best.vlen == 0 {
