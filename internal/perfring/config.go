@@ -21,6 +21,7 @@
 package perfring
 
 import (
+	"os"
 	"time"
 )
 
@@ -32,6 +33,8 @@ type Config struct {
 	Pids []int
 	// Inherit adds the threads and processes that Pids make from now on.
 	Inherit bool
+	// Cgroup is the folder of a cgroup whose processes are watched, of the unified hierarchy or of perf_event's. Nil for all.
+	Cgroup *os.File
 	// Pages is the number of data pages of each CPU's ring, a power of two. 0 stands for 512 KiB.
 	Pages int
 	// Stack adds the kernel's call chain to each sample.

@@ -12,6 +12,14 @@ func explain(op string, err error) error {
 	return &Error{Op: op, Err: err, Why: why(err)}
 }
 
+// explainInvalid is explain where EINVAL has a meaning of its own.
+func explainInvalid(op string, err error, invalid string) error {
+	if isOneOf(err, unix.EINVAL) {
+		return &Error{Op: op, Err: err, Why: invalid}
+	}
+	return explain(op, err)
+}
+
 // why tells what the errnos of perf_event_open(2) and its ioctls mean for us.
 func why(err error) string {
 	var errno unix.Errno
@@ -34,7 +42,7 @@ func why(err error) string {
 	case unix.EMFILE, unix.ENFILE:
 		return "too many open files: each event takes one per CPU and thread; raise ulimit -n"
 	case unix.EINVAL:
-		return "this kernel does not know something that was asked for; for a filter, its syntax or a field"
+		return "this kernel does not know something that was asked for"
 	case unix.ENOMEM:
 		return "no memory for a ring"
 	case unix.EBUSY:

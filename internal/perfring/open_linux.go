@@ -78,6 +78,9 @@ func (cfg *Config) check() error {
 	if cfg.Pids == nil && (cfg.Inherit || cfg.EnableOnExec) {
 		return errors.New("perfring: Inherit and EnableOnExec need Pids")
 	}
+	if cfg.Pids != nil && cfg.Cgroup != nil {
+		return errors.New("perfring: Pids and Cgroup exclude each other")
+	}
 	return nil
 }
 
@@ -213,20 +216,34 @@ func (r *Rings) openSample(want Event, pid int, m *mapped) error {
 	if pid != anyPid {
 		a.Options.Inherit, a.Options.EnableOnExec = r.cfg.Inherit, r.cfg.EnableOnExec
 	}
-	e, err := openEvent(a, pid, m.cpu)
+	e, err := r.openIn(a, pid, m.cpu)
 	if err != nil {
-		return explain(fmt.Sprintf("open event %d on CPU %d", want.ID, m.cpu), err)
+		return explainInvalid(fmt.Sprintf("open event %d on CPU %d", want.ID, m.cpu), err, "no event has this number: was its definition removed?")
 	}
 	r.samples = append(r.samples, e)
 	if want.Filter != "" {
 		if err := e.setFilter(want.Filter); err != nil {
-			return explain(fmt.Sprintf("set the filter %q of event %d", want.Filter, want.ID), err)
+			return explainInvalid(fmt.Sprintf("set the filter %q of event %d", want.Filter, want.ID), err,
+				"its syntax, or a field that the event does not have; the event's file filter in tracefs tells more")
 		}
 	}
 	if err := e.setOutput(m.owner); err != nil {
 		return explain("share a ring", err)
 	}
 	return nil
+}
+
+// openIn opens an event of the cgroup, where one was asked for.
+func (r *Rings) openIn(a *perf.Attr, pid, cpu int) (event, error) {
+	if r.cfg.Cgroup == nil {
+		return openEvent(a, pid, cpu)
+	}
+	ev, err := perf.OpenCGroup(a, int(r.cfg.Cgroup.Fd()), cpu, nil)
+	if err != nil {
+		return event{}, err
+	}
+	fd, err := ev.FD()
+	return event{fd: fd, ev: ev}, err
 }
 
 // onlineCPUs reads the numbers of the CPUs that are online.

@@ -14,7 +14,7 @@ const (
 	Sample Kind = iota + 1
 	// Comm is a new name of a thread: by execve (Exec is set) or by prctl(PR_SET_NAME) and its like.
 	Comm
-	// Fork is a new thread, PID/TID, made by PPID/PTID. It has its maker's name.
+	// Fork is a new thread, PID/TID, made by PPID/PTID: a new process if PID is TID. It has its maker's name.
 	Fork
 	// Exit is the end of a thread.
 	Exit
