@@ -291,3 +291,7 @@ func (r read) group() string {
 func byPlace(a, b read) int {
 	return cmp.Or(strings.Compare(a.group(), b.group()), cmp.Compare(a.ref.off, b.ref.off))
 }
+
+// String returns how the value is reached, in the kernel's words: "%di",
+// "+12(%di)".
+func (ref Ref) String() string { return ref.arg(ArgType{}).Fetch() }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/skprobe/skprobe/internal/perfring"
@@ -26,6 +27,9 @@ type ReaderOptions struct {
 	// EnableOnExec starts recording when one of PIDs next executes a
 	// program, so that Enable is not needed.
 	EnableOnExec bool
+	// Cgroup is the folder of a cgroup to which the records are limited, of
+	// the unified hierarchy or of perf_event's; "" for none.
+	Cgroup string
 	// Stack adds the kernel's call chain to each record.
 	Stack bool
 	// RingSize is the size in bytes of the ring of each CPU, 0 for 512 KiB;
@@ -73,9 +77,20 @@ func NewReader(sources []Source, o ReaderOptions) (*Reader, error) {
 		r.index[uint16(s.Probe.ID)] = i
 		cfg.Events = append(cfg.Events, perfring.Event{ID: s.Probe.ID, Filter: s.Filter})
 	}
-	var err error
-	r.rings, err = perfring.Open(cfg)
-	return r, err
+	if o.Cgroup != "" {
+		dir, err := os.Open(o.Cgroup)
+		if err != nil {
+			return nil, fmt.Errorf("cgroup: %w", err)
+		}
+		defer dir.Close()
+		cfg.Cgroup = dir
+	}
+	rings, err := perfring.Open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	r.rings = rings
+	return r, nil
 }
 
 // Enable starts recording.

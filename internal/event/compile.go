@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/skprobe/skprobe/fetchargs"
@@ -90,6 +91,9 @@ func (p *Program) compile(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
 	}
 	for i := range pr.Fields {
 		f := &pr.Fields[i]
+		if f.OnRequest && !slices.Contains(p.requested, f.Name) {
+			continue
+		}
 		err := p.bind(c, f, k)
 		if err != nil && f.Optional && isMissing(err) {
 			continue
@@ -222,13 +226,12 @@ func (p *Program) columns(c *Compiled, b *boundField) error {
 		name := cmp.Or(f.Name, columnName(f.Expr))
 		return p.column(c, b, 0, Column{Name: name, Help: cmp.Or(f.Help, f.Expr), Kind: b.kind, Wide: f.Wide}, f.Hidden)
 	}
-	for i, part := range b.kind.Parts {
-		name := part.Name
-		if f.Parts != nil {
-			if name = f.Parts[part.Name]; name == "" {
-				b.out = append(b.out, -1)
-				continue
-			}
+	for i := range b.kind.Parts {
+		part := &b.kind.Parts[i]
+		name, help := f.pick(part)
+		if name == "" {
+			b.out = append(b.out, -1)
+			continue
 		}
 		prefix := f.Name
 		if _, taken := c.byName[name]; prefix == "" && taken {
@@ -237,7 +240,7 @@ func (p *Program) columns(c *Compiled, b *boundField) error {
 		if prefix != "" {
 			name = prefix + "_" + name
 		}
-		if err := p.column(c, b, i, Column{Name: name, Help: part.Help, Kind: part.Kind, Wide: part.Wide || f.Wide}, f.Hidden); err != nil {
+		if err := p.column(c, b, i, Column{Name: name, Help: help, Kind: part.Kind, Wide: part.Wide || f.Wide}, f.Hidden); err != nil {
 			return err
 		}
 	}

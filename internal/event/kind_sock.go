@@ -174,3 +174,12 @@ func decodeSockaddr(in [][]byte, out []Value) {
 	}
 	out[2] = Value{Set: true, Num: uint64(binary.BigEndian.Uint16(b[2:4]))}
 }
+
+// NetNS is the inode number of the network namespace of a socket, as
+// /proc/PID/ns/net has it: struct net has it in ns.inum since 3.19, and the
+// sock points to it through a possible_net_t since 4.1.
+func NetNS(sk string) Field {
+	member := sk + "->__sk_common.skc_net"
+	return Field{Name: "netns", Help: "network namespace of the socket: its inode number", Kind: Uint, OnRequest: true, Optional: true,
+		Expr: member + ".net->ns.inum ?? " + member + "->ns.inum ?? " + member + "->proc_inum"}
+}

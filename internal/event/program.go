@@ -32,11 +32,14 @@ type Program struct {
 	names map[string]int // column or hidden field → index
 	cols  []Column       // by that index
 	shown []bool
+
+	requested []string // columns that are fetched only on request
 }
 
-// Compile compiles those events of the tool for which want returns true.
-func Compile(t *Tool, want func(*Source) bool, k Kernel) (*Program, error) {
-	p := &Program{names: map[string]int{}}
+// Compile compiles those events of the tool for which want returns true (all,
+// where it is nil), with the optional columns that are asked for.
+func Compile(t *Tool, want func(*Source) bool, columns []string, k Kernel) (*Program, error) {
+	p := &Program{names: map[string]int{}, requested: columns}
 	p.Schema.Tool, p.Schema.Symbol = t.Name, k.Symbol
 	for i := range t.Events {
 		src := &t.Events[i]

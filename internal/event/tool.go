@@ -7,6 +7,11 @@
 // command makes the same declaration from its arguments.
 package event
 
+import (
+	"cmp"
+	"slices"
+)
+
 // A Tool shows one sort of events.
 type Tool struct {
 	Name    string
@@ -65,9 +70,9 @@ type Field struct {
 	// without that, by the C type of the expression.
 	Kind     *Kind
 	KindName string
-	// Parts selects and renames parts of a compound kind: part → column. nil
-	// takes all.
-	Parts map[string]string
+	// Parts selects parts of a compound kind and gives them names. nil takes
+	// all under their own.
+	Parts []Pick
 	// Cases make the value from other fields, instead of Expr: the first
 	// whose conditions hold decides; where none does, the value is absent.
 	Cases []Case
@@ -75,11 +80,34 @@ type Field struct {
 	Hidden bool
 	// Wide fields are not in the default table.
 	Wide bool
+	// OnRequest fields are fetched only where their column is asked for.
+	OnRequest bool
 	// Optional: where this kernel has no such member or parameter, the
 	// column is absent instead of an error.
 	Optional bool
 
 	pos int // of Expr in the text of a probe, for errors
+}
+
+// A Pick takes one part of a compound kind.
+type Pick struct {
+	Part string
+	Name string // of the column; "" for that of the part
+	Help string // "" for that of the part
+}
+
+// pick returns the name and the help of a part's column, "" where the field
+// does not take it.
+func (f *Field) pick(p *Part) (name, help string) {
+	if f.Parts == nil {
+		return p.Name, p.Help
+	}
+	for _, k := range f.Parts {
+		if k.Part == p.Name {
+			return cmp.Or(k.Name, p.Name), cmp.Or(k.Help, p.Help)
+		}
+	}
+	return "", ""
 }
 
 // A Case is one way to come by a value.
@@ -105,3 +133,42 @@ const (
 	NotEquals                   // the number is another than Num
 	AtLeast                     // the number is Num or more
 )
+
+// Fields returns the columns that the tool can have, without a kernel: those
+// that its declaration names, for help and documents.
+func (t *Tool) Fields() []Column {
+	var all []Column
+	add := func(name, help string) {
+		if slices.ContainsFunc(all, func(c Column) bool { return c.Name == name }) {
+			return
+		}
+		all = append(all, Column{Name: name, Help: help})
+	}
+	for _, src := range t.Events {
+		for _, p := range src.Probes {
+			for _, f := range p.Fields {
+				switch {
+				case f.Hidden:
+				case f.Kind != nil && len(f.Kind.Parts) > 0:
+					for i := range f.Kind.Parts {
+						if name, help := f.pick(&f.Kind.Parts[i]); name != "" {
+							add(name, help)
+						}
+					}
+				default:
+					add(f.Name, f.Help)
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Column) int { return cmp.Compare(t.rank(a.Name), t.rank(b.Name)) })
+	return all
+}
+
+// rank is the place of a column in the tool's order.
+func (t *Tool) rank(name string) int {
+	if i := slices.Index(t.Columns, name); i >= 0 {
+		return i
+	}
+	return len(t.Columns)
+}

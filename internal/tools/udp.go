@@ -47,17 +47,26 @@ skprobe udp --send --where 'rport == 53'`,
 			// udp_recvmsg and udpv6_recvmsg, in the receiver's context. len
 			// is what recvmsg returns, and negative for MSG_PEEK.
 			Funcs: []string{"skb_consume_udp"},
-			Only:  []event.Cond{{Field: "size", Op: event.AtLeast, Num: 0}},
+			Only:  []event.Cond{{Field: "ret", Op: event.AtLeast, Num: 0}},
 			Fields: []event.Field{
-				{Expr: "sk", Kind: event.Sock, Parts: map[string]string{
-					"family": "family", "laddr": "laddr", "lport": "lport", "raddr": "sock_raddr", "rport": "sock_rport"}},
-				{Expr: "skb", Kind: event.Packet(), Parts: map[string]string{"saddr": "raddr", "sport": "rport"}},
-				{Name: "size", Expr: "len", Kind: event.Int, Help: "bytes received, as recvmsg returns them"},
+				{Expr: "sk", Kind: event.Sock, Parts: udpSock},
+				{Expr: "skb", Kind: event.Packet(), Parts: []event.Pick{
+					{Part: "saddr", Name: "raddr"}, {Part: "sport", Name: "rport"}}},
+				{Name: "ret", Expr: "len", Kind: event.Int, Hidden: true},
+				{Name: "size", Expr: "len", Kind: event.Size},
+				event.NetNS("sk"),
 			},
 		}},
 	}},
 	Columns: []string{"family", "laddr", "lport", "raddr", "rport", "size", "dest", "sock_raddr", "sock_rport"},
 })
+
+// udpSock is what a datagram's event shows of its socket.
+var udpSock = []event.Pick{
+	{Part: "family"}, {Part: "laddr"}, {Part: "lport"},
+	{Part: "raddr", Name: "sock_raddr", Help: "remote address that the socket holds: 0.0.0.0 or :: where it is not connected"},
+	{Part: "rport", Name: "sock_rport", Help: "remote port that the socket holds"},
+}
 
 // A cork is where a socket keeps the destination of a datagram that was begun
 // with MSG_MORE or UDP_CORK, while udp_sock.pending has the family.
@@ -78,13 +87,13 @@ func udpSend(sock, sockaddr *event.Kind, corks ...cork) []event.Field {
 	given := []event.Cond{{Field: "name", Op: event.NotEquals, Num: 0}}
 	connected := []event.Cond{{Field: "state", Op: event.Equals, Num: 1}} // TCP_ESTABLISHED
 	fields := []event.Field{
-		{Expr: "sk", Kind: sock, Parts: map[string]string{
-			"family": "family", "laddr": "laddr", "lport": "lport", "raddr": "sock_raddr", "rport": "sock_rport"}},
-		{Name: "size", Expr: "len", Kind: event.Size, Help: "bytes of payload in this call"},
+		{Expr: "sk", Kind: sock, Parts: udpSock},
+		{Name: "size", Expr: "len", Kind: event.Size, Help: "bytes of payload: sent by this call, or received, as recvmsg returns them"},
 		{Name: "state", Expr: "sk->__sk_common.skc_state", Kind: event.Uint, Hidden: true},
 		{Name: "pending", Expr: "((struct udp_sock *)sk)->pending", Kind: event.Uint, Hidden: true},
 		{Name: "name", Expr: "msg->msg_name", Kind: event.Pointer, Hidden: true},
 		{Name: "to", Expr: "msg->msg_name", Kind: sockaddr, Hidden: true},
+		event.NetNS("sk"),
 	}
 	raddr := event.Field{Name: "raddr", Help: "remote address: true destination, or sender"}
 	rport := event.Field{Name: "rport", Help: "remote port: true destination, or sender"}

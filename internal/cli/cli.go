@@ -1,0 +1,107 @@
+// Package cli is skprobe's command line: commands, flags and help. What the
+// commands do is in package session.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skprobe/skprobe/internal/session"
+	"github.com/skprobe/skprobe/internal/tools"
+)
+
+// app is what the commands share.
+type app struct {
+	stdout *os.File
+	stderr io.Writer
+	status int
+}
+
+// Main runs a command line and returns the exit status.
+func Main(args []string, stdout *os.File, stderr io.Writer) int {
+	a := &app{stdout: stdout, stderr: stderr}
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(context.Background())
+	if err == nil {
+		return a.status
+	}
+	fmt.Fprintln(stderr, "skprobe:", err)
+	var e *session.Error
+	var u *usageError
+	switch {
+	case errors.As(err, &e):
+		return e.Status
+	case errors.As(err, &u):
+		return session.ExitUsage
+	}
+	return session.ExitFailed
+}
+
+// A usageError is a mistake on the command line.
+type usageError struct{ error }
+
+func (e *usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Errorf(format, args...)}
+}
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "skprobe",
+		Short: "show what the Linux network stack does with sockets and packets",
+		Long: `Skprobe shows what the Linux network stack does with sockets and packets, on any
+kernel that has kprobe events, without BPF, a compiler, headers or a module.
+
+Events go to standard output, messages to standard error. Exit status: 0 done;
+1 a failure; 2 wrong usage; 3 this kernel or these rights do not allow it;
+4 events were lost and --strict was given; with "-- PROGRAM", the program's.`,
+		Example: `  skprobe udp --where 'rport == 53'
+  skprobe udp --send --format json -- dig example.com
+  skprobe probe 'neigh_resolve_output skb:packet dev=neigh->dev->name'
+  skprobe doctor`,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		DisableAutoGenTag: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(cmd, args[0])
+			}
+			return cmd.Help()
+		},
+		Args: cobra.ArbitraryArgs,
+	}
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w; see %s --help", err, cmd.CommandPath())
+	})
+	root.AddGroup(&cobra.Group{ID: "tools", Title: "Tools:"}, &cobra.Group{ID: "kernel", Title: "This kernel:"})
+	for _, t := range tools.All() {
+		root.AddCommand(a.tool(t))
+	}
+	root.AddCommand(a.probe(), a.vars(), a.list(), a.offsets(), a.doctor(), a.cleanup(), a.version(), a.man())
+	return root
+}
+
+func unknownCommand(root *cobra.Command, name string) error {
+	near := root.SuggestionsFor(name)
+	if len(near) > 0 {
+		return usagef("unknown command %q; did you mean %q?", name, near[0])
+	}
+	return usagef("unknown command %q; see skprobe --help", name)
+}
+
+// noArgs refuses arguments of a command that has none.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no argument %q; see %s --help", cmd.CommandPath(), args[0], cmd.CommandPath())
+	}
+	return nil
+}

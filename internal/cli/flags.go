@@ -1,0 +1,239 @@
+package cli
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/internal/output"
+	"github.com/skprobe/skprobe/internal/session"
+)
+
+// runFlags are the flags of everything that shows events. They mean the same
+// everywhere.
+type runFlags struct {
+	pids      []int
+	comm      string
+	port      []uint16
+	lport     []uint16
+	rport     []uint16
+	addr      []string
+	inet      bool
+	inet6     bool
+	netns     string
+	cgroup    string
+	where     []string
+	count     uint64
+	duration  time.Duration
+	format    string
+	output    string
+	timestamp string
+	wide      bool
+	stack     bool
+	strict    bool
+	verbose   bool
+	buffer    int
+	layout    layoutFlags
+}
+
+type layoutFlags struct {
+	source, btf, profile string
+	force                bool
+}
+
+func (f *layoutFlags) register(fs *pflag.FlagSet) {
+	fs.StringVar(&f.source, "layout", "auto", "where struct layouts come from: `auto|btf|profile`")
+	fs.StringVar(&f.btf, "btf", "", "take type information from this `FILE` (raw BTF, or ELF with .BTF)")
+	fs.StringVar(&f.profile, "profile", "", "take layouts from this `FILE`, made by skprobe offsets --save")
+	fs.BoolVar(&f.force, "force-profile", false, "take the profile although it is of another kernel")
+}
+
+func (f *layoutFlags) layout() (session.Layout, error) {
+	l := session.Layout{Source: f.source, BTF: f.btf, Profile: f.profile, Force: f.force}
+	switch {
+	case f.source != "auto" && f.source != "btf" && f.source != "profile":
+		return l, usagef("--layout %q: it is one of auto, btf, profile", f.source)
+	case f.source == "profile" && f.profile == "":
+		return l, usagef("--layout profile needs --profile FILE")
+	case f.btf != "" && f.profile != "":
+		return l, usagef("--btf and --profile exclude each other")
+	case f.source == "btf" && f.profile != "":
+		return l, usagef("--layout btf and --profile exclude each other")
+	}
+	return l, nil
+}
+
+// portList is a flag of ports: "53,5353", given more than once if needed.
+type portList struct{ to *[]uint16 }
+
+func (p portList) Type() string   { return "PORT" }
+func (p portList) String() string { return "" }
+func (p portList) Set(s string) error {
+	for word := range strings.SplitSeq(s, ",") {
+		n, err := strconv.ParseUint(word, 10, 16)
+		if err != nil {
+			return fmt.Errorf("%q is no port: ports are 0 to 65535", word)
+		}
+		*p.to = append(*p.to, uint16(n))
+	}
+	return nil
+}
+
+func (f *runFlags) register(fs *pflag.FlagSet) {
+	fs.IntSliceVarP(&f.pids, "pid", "p", nil, "only this process, its threads and the children it makes from now on (`PID`,…)")
+	fs.StringVar(&f.comm, "comm", "", "only processes of this `NAME`")
+	fs.Var(portList{&f.port}, "port", "only this local or remote port (,…)")
+	fs.Var(portList{&f.lport}, "lport", "only this local port (,…)")
+	fs.Var(portList{&f.rport}, "rport", "only this remote port (,…)")
+	fs.StringSliceVar(&f.addr, "addr", nil, "only this local or remote address or network (`CIDR`,…)")
+	fs.BoolVarP(&f.inet, "ipv4", "4", false, "only IPv4 sockets")
+	fs.BoolVarP(&f.inet6, "ipv6", "6", false, "only IPv6 sockets")
+	fs.StringVar(&f.netns, "netns", "", "only this network namespace: a `PATH`, a pid or an inode number; adds the column netns")
+	fs.StringVar(&f.cgroup, "cgroup", "", "only processes in the cgroup of this folder (`PATH`)")
+	fs.StringArrayVar(&f.where, "where", nil, "only events for which `EXPR` is true; what can be is filtered in the kernel")
+	fs.Uint64Var(&f.count, "count", 0, "end after `N` events")
+	fs.DurationVar(&f.duration, "duration", 0, "end after this time (`D`: 10s, 5m)")
+	fs.StringVar(&f.format, "format", "table", "`table|json|csv`")
+	fs.StringVarP(&f.output, "output", "o", "", "write events to `FILE`")
+	fs.StringVar(&f.timestamp, "timestamp", string(output.Wall), "first column of the table: `"+timestampNames("|")+"`")
+	fs.BoolVar(&f.wide, "wide", false, "show all columns in the table")
+	fs.BoolVar(&f.stack, "stack", false, "show the kernel's stack of each event")
+	fs.BoolVar(&f.strict, "strict", false, "exit status 4 if an event was lost")
+	fs.BoolVarP(&f.verbose, "verbose", "v", false, "say what is probed, and what is filtered where")
+	fs.IntVar(&f.buffer, "buffer", 512, "size of the ring of each CPU in `KiB`")
+	f.layout.register(fs)
+}
+
+func timestampNames(sep string) string {
+	var names []string
+	for _, t := range output.Timestamps {
+		names = append(names, string(t))
+	}
+	return strings.Join(names, sep)
+}
+
+// config is what the flags say, for a tool.
+func (f *runFlags) config(a *app, t *event.Tool, program []string) (*session.Config, error) {
+	layout, err := f.layout.layout()
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(output.Formats, f.format) {
+		return nil, usagef("--format %q: it is one of %s", f.format, strings.Join(output.Formats, ", "))
+	}
+	if !slices.Contains(output.Timestamps, output.Timestamp(f.timestamp)) {
+		return nil, usagef("--timestamp %q: it is one of %s", f.timestamp, timestampNames(", "))
+	}
+	switch {
+	case f.duration < 0:
+		return nil, usagef("--duration %v: it cannot be negative", f.duration)
+	case f.buffer < 4 || f.buffer > 1<<20:
+		return nil, usagef("--buffer %d: it is 4 to 1048576 KiB", f.buffer)
+	case len(program) > 0 && len(f.pids) > 0:
+		return nil, usagef("--pid and a program to run exclude each other")
+	case f.cgroup != "" && (len(program) > 0 || len(f.pids) > 0):
+		return nil, usagef("--cgroup excludes --pid and a program to run")
+	}
+	cfg := &session.Config{
+		Tool: t, Layout: layout, PIDs: f.pids, Cgroup: f.cgroup, Program: program,
+		Format: f.format, Output: f.output, Wide: f.wide, Timestamp: output.Timestamp(f.timestamp),
+		Count: f.count, Duration: f.duration, Stack: f.stack, Strict: f.strict, Verbose: f.verbose,
+		RingSize: f.buffer << 10, Stdout: a.stdout, Stderr: a.stderr,
+	}
+	if cfg.Where, err = f.conditions(); err != nil {
+		return nil, err
+	}
+	if f.netns != "" {
+		inode, err := netnsInode(f.netns)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Columns = append(cfg.Columns, "netns")
+		cfg.Where = append(cfg.Where, fmt.Sprintf("netns == %d", inode))
+	}
+	return cfg, nil
+}
+
+// conditions are the filter flags in the words of --where, and --where itself.
+func (f *runFlags) conditions() ([]string, error) {
+	var all []string
+	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	if f.comm != "" {
+		add("comm == %q", f.comm)
+	}
+	if len(f.port) > 0 {
+		add("lport in %s || rport in %[1]s", numbers(f.port))
+	}
+	if len(f.lport) > 0 {
+		add("lport in %s", numbers(f.lport))
+	}
+	if len(f.rport) > 0 {
+		add("rport in %s", numbers(f.rport))
+	}
+	if len(f.addr) > 0 {
+		for _, s := range f.addr {
+			if _, err := netip.ParsePrefix(s); err != nil {
+				if _, err := netip.ParseAddr(s); err != nil {
+					return nil, usagef("--addr %q is no address and no network", s)
+				}
+			}
+		}
+		list := fmt.Sprintf("[%s]", `"`+strings.Join(f.addr, `", "`)+`"`)
+		add("laddr in %s || raddr in %[1]s", list)
+	}
+	switch {
+	case f.inet && f.inet6: // both is everything
+	case f.inet:
+		add(`family == "inet"`)
+	case f.inet6:
+		add(`family == "inet6"`)
+	}
+	return append(all, f.where...), nil
+}
+
+func numbers(ports []uint16) string {
+	var words []string
+	for _, p := range ports {
+		words = append(words, strconv.Itoa(int(p)))
+	}
+	return "[" + strings.Join(words, ", ") + "]"
+}
+
+// netnsInode finds a network namespace by path, process or inode number. A
+// number that is a process is taken for one; inodes of namespaces are above
+// all pids.
+func netnsInode(s string) (uint64, error) {
+	path := s
+	if n, err := strconv.ParseUint(s, 10, 64); err == nil {
+		if n >= 4026531840 {
+			return n, nil
+		}
+		path = fmt.Sprintf("/proc/%d/ns/net", n)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, usagef("--netns %s: %v; give a path (/run/netns/x), a pid or an inode number", s, err)
+	}
+	return info.Sys().(*syscall.Stat_t).Ino, nil
+}
+
+// splitProgram takes the program after "--".
+func splitProgram(cmd *cobra.Command, args []string) (own, program []string, err error) {
+	dash := cmd.ArgsLenAtDash()
+	if dash < 0 {
+		return args, nil, nil
+	}
+	if dash == len(args) {
+		return nil, nil, usagef("a program is needed after --")
+	}
+	return args[:dash], args[dash:], nil
+}

@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/internal/session"
+)
+
+// probe is the command for any function: it makes a tool of its arguments.
+func (a *app) probe() *cobra.Command {
+	var flags runFlags
+	cmd := &cobra.Command{
+		Use:   "probe [flags] 'FUNCTION[+OFF][%return] [NAME=]EXPR[:KIND] …'… [-- PROGRAM ARGS…]",
+		Short: "any kernel function, any field",
+		Long:  probeHelp(),
+		Example: indent(`# Who waits for a neighbour, and with which packet
+skprobe probe 'neigh_resolve_output skb:packet dev=neigh->dev->name'
+
+# Argument and result of one call, in one event
+skprobe probe 'inet_sendmsg%return size ret=$retval:errno'`),
+		GroupID: "tools",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			args, program, err := splitProgram(cmd, args)
+			if err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return usagef("a probe is needed, for example 'inet_sendmsg size'; see skprobe probe --help")
+			}
+			t, err := probeTool(args)
+			if err != nil {
+				return &usageError{err}
+			}
+			cfg, err := flags.config(a, t, program)
+			if err != nil {
+				return err
+			}
+			cfg.Verify = true
+			a.status, err = session.Run(cmd.Context(), cfg)
+			return err
+		},
+	}
+	flags.register(cmd.Flags())
+	return cmd
+}
+
+// probeTool declares a tool whose events are the probes given.
+func probeTool(probes []string) (*event.Tool, error) {
+	t := &event.Tool{Name: "probe"}
+	for _, text := range probes {
+		src, err := event.ParseProbe(text)
+		if err != nil {
+			return nil, err
+		}
+		t.Events = append(t.Events, src)
+	}
+	return t, nil
+}
+
+func probeHelp() string {
+	var b strings.Builder
+	b.WriteString(`Shows each call of a kernel function, or with %return each return, with the
+fields that are named. Several probes, each an argument of its own, can be
+given.
+
+EXPR starts at a parameter of the function (skprobe vars FUNCTION lists them),
+or at $retval, $stack, $argN, %register or @global, and follows C: members
+through -> and ., array[3], casts ((struct inet_sock *)sk)->…, &x, *p, p + 8.
+"a ?? b" is the first whose types this kernel has. In a %return probe, fields
+have the values that they had when the function was entered.
+
+NAME is the column, by default the last name in EXPR. KIND says how the value
+is read and shown, by default as its C type tells:
+`)
+	for _, k := range event.Kinds() {
+		fmt.Fprintf(&b, "  %-10s %s\n", k.Name, k.Help)
+	}
+	return strings.TrimRight(b.String(), "\n")
+}

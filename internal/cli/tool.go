@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/internal/session"
+)
+
+// tool is the command of a tool: everything about it comes from its
+// declaration.
+func (a *app) tool(t *event.Tool) *cobra.Command {
+	var flags runFlags
+	only := map[string]*bool{}
+	cmd := &cobra.Command{
+		Use:     t.Name + " [flags] [-- PROGRAM ARGS…]",
+		Short:   t.Short,
+		Long:    toolHelp(t),
+		Example: indent(t.Example),
+		GroupID: "tools",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			args, program, err := splitProgram(cmd, args)
+			if err != nil {
+				return err
+			}
+			if err := noArgs(cmd, args); err != nil {
+				return err
+			}
+			cfg, err := flags.config(a, t, program)
+			if err != nil {
+				return err
+			}
+			cfg.Events = selected(only)
+			a.status, err = session.Run(cmd.Context(), cfg)
+			return err
+		},
+	}
+	for _, e := range t.Events {
+		if e.Flag != "" {
+			only[e.Name] = cmd.Flags().Bool(e.Flag, false, "only "+e.Name+": "+e.Short)
+		}
+	}
+	flags.register(cmd.Flags())
+	return cmd
+}
+
+// selected tells which events the flags name; none named means all.
+func selected(only map[string]*bool) func(*event.Source) bool {
+	any := false
+	for _, on := range only {
+		any = any || *on
+	}
+	return func(e *event.Source) bool { return !any || only[e.Name] != nil && *only[e.Name] }
+}
+
+func toolHelp(t *event.Tool) string {
+	var b strings.Builder
+	b.WriteString(t.Long + "\n\nEvents:\n")
+	for _, e := range t.Events {
+		fmt.Fprintf(&b, "  %-14s %s\n", e.Name, e.Short)
+	}
+	if t.Cost != "" {
+		fmt.Fprintf(&b, "\nCost: %s.\n", t.Cost)
+	}
+	b.WriteString("\nFields, in tables, JSON, CSV and --where:\n  time event cpu pid tid comm\n")
+	for _, c := range t.Fields() {
+		fmt.Fprintf(&b, "  %-14s %s\n", c.Name, c.Help)
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+func indent(s string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n  ")
+}

@@ -1,0 +1,173 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/skprobe/skprobe/fetchargs"
+	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/internal/filter"
+	"github.com/skprobe/skprobe/internal/kernel"
+	"github.com/skprobe/skprobe/kprobe"
+	"github.com/skprobe/skprobe/tracefs"
+)
+
+// A source is one definition in the kernel, with what its records mean.
+type source struct {
+	compiled *event.Compiled
+	half     *event.Half
+	probe    *kprobe.Probe
+	rest     *filter.Program // what the kernel could not decide
+}
+
+// attached are the probes of a run.
+type attached struct {
+	program *event.Program
+	sources []source
+	notes   []string // for -v
+}
+
+// attach compiles the tool for this kernel and defines its probes. Where the
+// kernel has not the functions that the types promised, it tries once more
+// with what the symbols say.
+func attach(cfg *Config, tfs *tracefs.FS, types fetchargs.Types) (*attached, error) {
+	c := &chooser{types: types, symbols: cfg.Verify}
+	a, err := attachWith(cfg, tfs, types, c)
+	if err != nil && !c.symbols && isNoFunction(err) {
+		c.symbols = true
+		a, err = attachWith(cfg, tfs, types, c)
+	}
+	return a, explain(err)
+}
+
+// isNoFunction tells that the kernel has no such function to probe, or several.
+func isNoFunction(err error) bool {
+	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EINVAL)
+}
+
+func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser) (_ *attached, err error) {
+	k := event.Kernel{Types: types, Dialect: dialect(tfs), Choose: c.choose, Symbol: symbolizer(), Arch: arch}
+	if cfg.hasReturn() {
+		if symbol, err := c.choose(cfg.firstReturn()); err == nil {
+			k.Dialect.ReturnArgs = k.Dialect.ReturnArgs || returnArgs(tfs, symbol)
+		}
+	}
+	p, err := event.Compile(cfg.Tool, cfg.Events, cfg.Columns, k)
+	if err != nil {
+		return nil, err
+	}
+	where, err := cfg.filter(&p.Schema)
+	if err != nil {
+		return nil, err
+	}
+	a := &attached{program: p}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	for _, skipped := range p.Skipped {
+		a.notes = append(a.notes, fmt.Sprintf("not on this kernel: %v", skipped))
+	}
+	for _, compiled := range p.Probes {
+		plan := where.Kernel(compiled.Event, compiled)
+		if plan.Never {
+			a.notes = append(a.notes, fmt.Sprintf("%s on %s: not probed, the filter excludes it", compiled.Event, compiled.Symbol))
+			continue
+		}
+		if where != nil {
+			a.notes = append(a.notes, plan.String())
+		}
+		if err := compiled.Build(plan.Kernel); err != nil {
+			return nil, err
+		}
+		for _, half := range compiled.Halves() {
+			if err := a.define(tfs, compiled, half, plan.Rest); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return a, nil
+}
+
+func (a *attached) define(tfs *tracefs.FS, c *event.Compiled, h *event.Half, rest *filter.Program) error {
+	probe, err := kprobe.Open(tfs, spec(c, h, len(a.sources)))
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.Symbol, err)
+	}
+	a.sources = append(a.sources, source{c, h, probe, rest})
+	a.notes = append(a.notes, probe.Spec.String())
+	if h.Filter != "" {
+		a.notes = append(a.notes, "  filter "+h.Filter)
+	}
+	if err := h.Bind(probe.Places()); err != nil {
+		return err
+	}
+	return probe.CheckFilter(h.Filter)
+}
+
+// spec is the definition of one half of a probe.
+func spec(c *event.Compiled, h *event.Half, n int) kprobe.Spec {
+	return kprobe.Spec{Event: kprobe.EventName(c.Symbol, n), Symbol: c.Symbol, Offset: c.Offset, Return: c.IsReturn(h), Args: h.Plan.Args}
+}
+
+// close removes the probes. Readers of them must be closed before.
+func (a *attached) close() error {
+	var errs []error
+	for _, s := range a.sources {
+		errs = append(errs, s.probe.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// missed is how many hits the kernel could not take.
+func (a *attached) missed() uint64 {
+	var n uint64
+	for _, s := range a.sources {
+		if m, err := s.probe.Missed(); err == nil {
+			n += m
+		}
+	}
+	return n
+}
+
+// explain gives an error of compiling or defining its exit status.
+func explain(err error) error {
+	var status *Error
+	var where *filter.Error
+	var field *event.FieldError
+	var expr *fetchargs.ExprError
+	var symbol *kernel.NoSymbolError
+	var parse *event.ParseError
+	switch {
+	case err == nil || errors.As(err, &status):
+		return err
+	case errors.As(err, &where), errors.As(err, &parse), errors.Is(err, fetchargs.ErrLimit):
+		return &Error{Status: ExitUsage, Err: err}
+	case errors.As(err, &expr):
+		return &Error{Status: ExitUsage, Err: suggest(err, expr)}
+	case errors.As(err, &field):
+		return &Error{Status: ExitUsage, Err: err}
+	case errors.As(err, &symbol):
+		return &Error{Status: ExitRefused, Err: err}
+	case errors.Is(err, fs.ErrPermission):
+		return refused("run as root; under lockdown=confidentiality no kprobes are possible; see skprobe doctor", err)
+	}
+	return &Error{Status: ExitRefused, Err: err}
+}
+
+// suggest adds names that exist to an unknown one.
+func suggest(err error, e *fetchargs.ExprError) error {
+	near := kernel.Near(e.Name, e.Known)
+	switch {
+	case e.Name == "":
+		return err
+	case len(near) == 0:
+		return err
+	case len(near) == 1:
+		return fmt.Errorf("%w; did you mean %q?", err, near[0])
+	}
+	return fmt.Errorf("%w; did you mean %q or %q?", err, near[0], near[1])
+}

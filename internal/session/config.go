@@ -1,0 +1,81 @@
+// Package session is one run of a tool: find the kernel's layouts, compile,
+// attach, read, filter, write, and leave nothing behind.
+package session
+
+import (
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/internal/filter"
+	"github.com/skprobe/skprobe/internal/output"
+)
+
+// A Layout says where the layouts of kernel structs come from.
+type Layout struct {
+	Source  string // auto, btf or profile
+	BTF     string // file, "" for the kernel's own
+	Profile string // file
+	Force   bool   // take a profile of another kernel
+}
+
+// Config is what to run and how.
+type Config struct {
+	Tool    *event.Tool
+	Events  func(*event.Source) bool // nil for all
+	Columns []string                 // columns that are fetched only on request
+	Where   []string                 // conditions that all must hold
+	Layout  Layout
+	// Verify reads the kernel's symbols before a function is probed, so that
+	// an ambiguous or missing one is told by name.
+	Verify bool
+
+	PIDs    []int    // processes to which events are limited
+	Cgroup  string   // folder of the cgroup to which they are limited
+	Program []string // run this and trace it and its children only
+
+	Format    string
+	Output    string // file, "" for Stdout
+	Wide      bool
+	Timestamp output.Timestamp
+	Count     uint64 // stop after so many events, 0 for never
+	Duration  time.Duration
+	Stack     bool
+	Strict    bool
+	Verbose   bool
+	RingSize  int
+
+	Stdout *os.File
+	Stderr io.Writer
+}
+
+// hasReturn reports whether a probe fires when a function returns.
+func (cfg *Config) hasReturn() bool { return len(cfg.firstReturn()) > 0 }
+
+func (cfg *Config) firstReturn() []string {
+	for _, src := range cfg.Tool.Events {
+		if i := slices.IndexFunc(src.Probes, func(p event.Probe) bool { return p.Return }); i >= 0 {
+			return src.Probes[i].Funcs
+		}
+	}
+	return nil
+}
+
+// filter is what all conditions together say.
+func (cfg *Config) filter(s *event.Schema) (*filter.Filter, error) {
+	var all []*filter.Filter
+	for _, where := range cfg.Where {
+		if strings.TrimSpace(where) == "" {
+			continue
+		}
+		f, err := filter.Parse(where, s)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, f)
+	}
+	return filter.And(all...), nil
+}

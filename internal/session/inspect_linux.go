@@ -1,0 +1,138 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/skprobe/skprobe/fetchargs"
+	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/internal/kernel"
+	"github.com/skprobe/skprobe/internal/ktype"
+	"github.com/skprobe/skprobe/tracefs"
+)
+
+// A SavableLayout can be written to a profile.
+type SavableLayout = *ktype.Layout
+
+// Lookup finds a function or a type by its C name.
+func Lookup(types fetchargs.Types, name string) (*fetchargs.Type, error) {
+	for _, word := range []string{"struct ", "union ", "enum "} {
+		if strings.HasPrefix(name, word) {
+			t, err := types.TypeNamed(name)
+			return t, noType(err, name)
+		}
+	}
+	t, err := types.FuncNamed(name)
+	if err == nil || !errors.Is(err, fetchargs.ErrNoType) {
+		return t, err
+	}
+	for _, word := range []string{"", "struct ", "union ", "enum "} {
+		if t, err := types.TypeNamed(word + name); err == nil {
+			return t, nil
+		}
+	}
+	c := &chooser{types: types, symbols: true}
+	if _, cerr := c.choose([]string{name}); cerr != nil {
+		err = cerr
+	}
+	return nil, &Error{Status: ExitUsage, Err: err}
+}
+
+func noType(err error, name string) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Status: ExitUsage, Err: err}
+}
+
+// Functions lists functions that match a pattern, with their modules.
+func Functions(glob string) ([]string, error) {
+	f, err := kernel.FS{}.Kallsyms()
+	if err != nil {
+		return nil, refused("", err)
+	}
+	defer f.Close()
+	symbols, err := kernel.Glob(f, glob)
+	if err != nil {
+		return nil, usage("%v", err)
+	}
+	var names []string
+	for _, s := range symbols {
+		name := s.Name
+		if s.Module != "" {
+			name = s.Module + ":" + name
+		}
+		if len(names) == 0 || names[len(names)-1] != name {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// CompileOnly compiles tools for this kernel without touching it.
+func CompileOnly(l Layout, all []*event.Tool) ([]*event.Program, SavableLayout, error) {
+	layout, err := OpenLayout(l)
+	if err != nil {
+		return nil, nil, err
+	}
+	d := fetchargs.Dialect69
+	if tfs, err := tracefs.Open(); err == nil {
+		d = dialect(tfs)
+		tfs.Close()
+	}
+	var programs []*event.Program
+	for _, t := range all {
+		c := &chooser{types: layout}
+		p, err := event.Compile(t, nil, nil, event.Kernel{Arch: arch, Types: layout, Dialect: d, Choose: c.choose})
+		if err != nil {
+			return nil, nil, explain(err)
+		}
+		for _, compiled := range p.Probes {
+			if err := compiled.Build(""); err != nil {
+				return nil, nil, explain(err)
+			}
+		}
+		programs = append(programs, p)
+	}
+	return programs, layout, nil
+}
+
+// KernelName is the running kernel, for people; "" if unknown.
+func KernelName() string {
+	id, err := kernel.FS{}.Identity()
+	if err != nil {
+		return ""
+	}
+	return id.String()
+}
+
+// Cleanup removes the probes of dead skprobes, and says which.
+func Cleanup(w io.Writer) error {
+	tfs, err := openTracefs()
+	if err != nil {
+		return err
+	}
+	defer tfs.Close()
+	swept, err := tfs.Sweep()
+	if err != nil {
+		return &Error{Status: ExitFailed, Err: err}
+	}
+	for _, e := range swept.Removed {
+		fmt.Fprintf(w, "removed %s/%s\n", e.Group, e.Event)
+	}
+	if len(swept.Removed)+len(swept.Failed) == 0 {
+		fmt.Fprintln(w, "nothing to remove")
+	}
+	for i, e := range swept.Failed {
+		fmt.Fprintf(w, "could not remove %s/%s: %v\n", e.Group, e.Event, swept.Errs[i])
+	}
+	if len(swept.Failed) > 0 {
+		return &Error{Status: ExitFailed, Err: errors.New("not everything could be removed")}
+	}
+	return nil
+}
+
+// Doctor reports what this kernel and these rights allow.
+func Doctor(w io.Writer) error { return nil }

@@ -1,0 +1,174 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/skprobe/skprobe/fetchargs"
+	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/internal/kernel"
+	"github.com/skprobe/skprobe/internal/ktype"
+	"github.com/skprobe/skprobe/tracefs"
+)
+
+const arch = fetchargs.Arch(runtime.GOARCH)
+
+// openTracefs finds tracefs, or mounts it where nobody sees it, and takes away
+// what dead skprobes left.
+func openTracefs() (*tracefs.FS, error) {
+	if err := kernel.SupportedArch(runtime.GOARCH); err != nil {
+		return nil, refused("", err)
+	}
+	tfs, err := tracefs.Open()
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, refused("run as root, or with CAP_SYS_ADMIN, CAP_PERFMON and CAP_DAC_READ_SEARCH", fmt.Errorf("no access to tracefs: %w", err))
+	case err != nil:
+		return nil, refused("see skprobe doctor", fmt.Errorf("no tracefs: %w", err))
+	}
+	if ok, err := tfs.Has("kprobe_events"); err == nil && !ok {
+		tfs.Close()
+		return nil, refused("it needs CONFIG_KPROBE_EVENTS; see skprobe doctor", errors.New("this kernel has no kprobe events"))
+	}
+	return tfs, nil
+}
+
+// OpenLayout opens the source of layouts that was asked for.
+func OpenLayout(l Layout) (*ktype.Layout, error) {
+	id, err := kernel.FS{}.Identity()
+	if err != nil {
+		return nil, err
+	}
+	o := ktype.Options{Kernel: ktype.Kernel{Release: id.Release, BuildID: id.BuildID, Arch: id.Arch},
+		BTF: l.BTF, Profile: l.Profile, Force: l.Force, Program: Version()}
+	if l.Source != "btf" {
+		o.CacheDir = ktype.CacheDir()
+	}
+	layout, err := ktype.Open(o)
+	if err != nil {
+		return nil, refused("", err)
+	}
+	return layout, nil
+}
+
+// dialect finds out what the kernel's fetch-arg parser accepts, from its own
+// words in the README file of tracefs, which has the syntax since 4.9. A
+// kernel that does not say so gets the language of 3.10, which all accept.
+func dialect(tfs *tracefs.FS) fetchargs.Dialect {
+	if d, ok := forcedDialect(); ok {
+		return d
+	}
+	var d fetchargs.Dialect
+	text, err := os.ReadFile(tfs.Root() + "/README")
+	if err != nil {
+		return d
+	}
+	has := func(s string) bool { return strings.Contains(string(text), s) }
+	d.Hex = has("x8/16/32/64")
+	d.CommArg = has("$comm")
+	d.Arrays = has(`\[<array-size>\]`)
+	d.UserMemory = has("ustring")
+	// Filters learnt comm and cpu in the same version in which this file
+	// came (4.4); nothing tells of them directly.
+	d.CommFilter, _ = tfs.Has("set_event_pid")
+	return d
+}
+
+// forcedDialect lets tests have an old dialect on a new kernel.
+func forcedDialect() (fetchargs.Dialect, bool) {
+	d, ok := map[string]fetchargs.Dialect{"3.10": fetchargs.Dialect310, "4.4": fetchargs.Dialect44,
+		"4.19": fetchargs.Dialect419, "4.20": fetchargs.Dialect420, "5.3": fetchargs.Dialect53, "6.9": fetchargs.Dialect69,
+	}[os.Getenv("SKPROBE_DIALECT")]
+	return d, ok
+}
+
+// returnArgs tries whether return probes can have $argN: nothing but a trial
+// tells.
+func returnArgs(tfs *tracefs.FS, symbol string) bool {
+	return tfs.Try("r:g/e "+symbol+" $arg1") == nil
+}
+
+// chooser decides between names of functions. The type information has only
+// functions that the kernel has, so it is asked first; reading all symbols
+// costs tens of milliseconds, and is done where that does not suffice.
+type chooser struct {
+	types   fetchargs.Types
+	symbols bool // ask the symbols
+	found   map[string]*kernel.Found
+}
+
+func (c *chooser) choose(funcs []string) (string, error) {
+	if !c.symbols {
+		for _, f := range funcs {
+			if _, err := c.types.FuncNamed(f); err == nil {
+				return f, nil
+			}
+		}
+	}
+	if err := c.read(funcs); err != nil {
+		return "", err
+	}
+	choice, err := kernel.Choose(c.found, funcs)
+	if err != nil {
+		return "", c.near(err, funcs)
+	}
+	name := choice.Symbol.Name
+	if choice.Symbol.Module != "" {
+		name = choice.Symbol.Module + ":" + name
+	}
+	return name, nil
+}
+
+func (c *chooser) read(funcs []string) error {
+	f, err := kernel.FS{}.Kallsyms()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	found, err := kernel.FindSymbols(f, funcs...)
+	if err != nil {
+		return err
+	}
+	if c.found == nil {
+		c.found = map[string]*kernel.Found{}
+	}
+	for name, s := range found {
+		c.found[name] = s
+	}
+	return nil
+}
+
+// near adds functions with a name like the one that does not exist.
+func (c *chooser) near(err error, funcs []string) error {
+	f, ferr := kernel.FS{}.Kallsyms()
+	if ferr != nil {
+		return err
+	}
+	defer f.Close()
+	if names, nerr := kernel.NearFunctions(f, funcs[0]); nerr == nil && len(names) > 0 {
+		return fmt.Errorf("%w; did you mean %s?", err, strings.Join(names, " or "))
+	}
+	return err
+}
+
+// symbolizer writes addresses as symbol+offset.
+func symbolizer() event.Symbolizer {
+	s := &kernel.Symbolizer{}
+	return func(dst []byte, addr uint64) []byte {
+		name, module, off, ok := s.Resolve(addr)
+		if !ok {
+			return strconv.AppendUint(append(dst, "0x"...), addr, 16)
+		}
+		dst = append(append(dst, name...), "+0x"...)
+		dst = strconv.AppendUint(dst, off, 16)
+		if module != "" {
+			dst = append(append(append(dst, " ["...), module...), ']')
+		}
+		return dst
+	}
+}

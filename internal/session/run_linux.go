@@ -1,0 +1,283 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/internal/output"
+	"github.com/skprobe/skprobe/kprobe"
+)
+
+// errEnough ends a run that has what it was asked for.
+var errEnough = errors.New("enough")
+
+// Run runs a tool until it is told to end: by a signal, by the end of the
+// traced program, by count or duration, or because nobody reads its output.
+// The status is that of the traced program or one of the Exit constants; an
+// [*Error] has its own.
+func Run(ctx context.Context, cfg *Config) (status int, err error) {
+	// A reader that went away must not end us by SIGPIPE: probes would
+	// remain. To ignore the signal would be inherited by a traced program.
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE)
+	defer signal.Stop(pipe)
+
+	tfs, err := openTracefs()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, tfs.Close()) }()
+	sweep(tfs, cfg.Stderr)
+	layout, err := OpenLayout(cfg.Layout)
+	if err != nil {
+		return 0, err
+	}
+	a, err := attach(cfg, tfs, layout)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	r := &run{cfg: cfg, attached: a, event: a.program.NewEvent()}
+	return r.run(ctx, func() {
+		if err := layout.Save(); err != nil && cfg.Verbose {
+			fmt.Fprintln(cfg.Stderr, "skprobe: layouts are not kept for the next run:", err)
+		}
+	})
+}
+
+// A run is the state of a running tool.
+type run struct {
+	cfg      *Config
+	attached *attached
+	event    *event.Event
+	reader   *kprobe.Reader
+	sink     output.Sink
+	wall     int64  // what to add to a record's time to have it since 1970
+	measured uint64 // when that was measured
+	summary  output.Summary
+	damaged  uint64
+	lastErr  error // of a damaged record
+}
+
+func (r *run) run(ctx context.Context, save func()) (status int, err error) {
+	cfg := r.cfg
+	out, closeOut, err := cfg.open()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, closeOut()) }()
+	r.sink, err = output.New(cfg.Format, out, &r.attached.program.Schema, output.Options{Wide: cfg.Wide, Timestamp: cfg.Timestamp, Stack: cfg.Stack})
+	if err != nil {
+		return 0, &Error{Status: ExitUsage, Err: err}
+	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	child, err := startProgram(cfg.Program)
+	if err != nil {
+		return 0, err
+	}
+	defer child.kill()
+	if err := r.open(child); err != nil {
+		return 0, err
+	}
+	defer r.reader.Close()
+	r.clock()
+	if child == nil {
+		if err := r.reader.Enable(); err != nil {
+			return 0, refused("", err)
+		}
+	}
+	if err := r.sink.Flush(); err != nil && !errors.Is(err, syscall.EPIPE) {
+		return 0, err
+	}
+	r.announce()
+	save()
+	if cfg.Duration > 0 {
+		timer := time.AfterFunc(cfg.Duration, cancel)
+		defer timer.Stop()
+	}
+	watchReader(cfg, cancel)
+	ended := child.release(ctx, cancel)
+
+	err = r.reader.Read(ctx, r.record)
+	derr := r.reader.Disable()
+	if err == nil && derr == nil {
+		err = r.reader.Drain(r.record)
+	}
+	status = ended()
+	return status, errors.Join(r.finish(err), derr)
+}
+
+// open opens the probes for reading, limited to the processes asked for.
+func (r *run) open(child *program) error {
+	o := kprobe.ReaderOptions{Stack: r.cfg.Stack, RingSize: r.cfg.RingSize, Cgroup: r.cfg.Cgroup, Batch: r.batch}
+	switch {
+	case child != nil:
+		o.PIDs, o.Inherit, o.EnableOnExec = []int{child.pid()}, true, true
+	case len(r.cfg.PIDs) > 0:
+		threads, err := threadsOf(r.cfg.PIDs)
+		if err != nil {
+			return err
+		}
+		o.PIDs, o.Inherit = threads, true
+	}
+	var sources []kprobe.Source
+	for _, s := range r.attached.sources {
+		sources = append(sources, kprobe.Source{Probe: s.probe, Filter: s.half.Filter})
+	}
+	var err error
+	if r.reader, err = kprobe.NewReader(sources, o); err != nil {
+		return refused("", err)
+	}
+	return nil
+}
+
+// announce says that the probes are armed, and with -v how.
+func (r *run) announce() {
+	w := r.cfg.Stderr
+	if r.cfg.Verbose {
+		for _, note := range r.attached.notes {
+			fmt.Fprintln(w, note)
+		}
+	}
+	if warning := r.reader.Warning(); warning != nil {
+		fmt.Fprintln(w, "skprobe: warning:", warning)
+	}
+	if len(r.cfg.Program) == 0 {
+		fmt.Fprintf(w, "tracing %s (%d probes); Ctrl-C ends\n", r.cfg.Tool.Name, len(r.attached.sources))
+	}
+}
+
+// record takes a record of the rings.
+func (r *run) record(rec *kprobe.Record) error {
+	s := &r.attached.sources[rec.Source]
+	ev := r.event
+	ok, err := s.compiled.Decode(s.half, rec.TID, rec.Raw, ev)
+	if err != nil {
+		r.damaged++
+		r.lastErr = err
+		return nil
+	}
+	if !ok {
+		return nil
+	}
+	ev.Mono, ev.Wall, ev.CPU = rec.Time, int64(rec.Time)+r.wall, rec.CPU
+	ev.PID, ev.TID, ev.Comm, ev.Stack = rec.PID, rec.TID, rec.Comm, rec.Stack
+	if rec.PID == noThread {
+		ev.Task = false
+	}
+	if !s.rest.Match(ev) {
+		return nil
+	}
+	r.summary.Events++
+	if err := r.sink.Event(ev); err != nil {
+		return err
+	}
+	if r.summary.Events == r.cfg.Count {
+		return errEnough
+	}
+	return nil
+}
+
+// noThread is the number that perf gives for a thread that is ending.
+const noThread = ^uint32(0)
+
+// batch hands on what one look at the rings gave.
+func (r *run) batch() error {
+	r.clock()
+	return r.sink.Flush()
+}
+
+// clock measures, once a second, how far the wall clock is from the records'.
+func (r *run) clock() {
+	var mono, wall unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono) != nil {
+		return
+	}
+	now := uint64(mono.Nano())
+	if r.measured != 0 && now-r.measured < uint64(time.Second) {
+		return
+	}
+	if unix.ClockGettime(unix.CLOCK_REALTIME, &wall) == nil {
+		r.wall, r.measured = wall.Nano()-int64(now), now
+	}
+}
+
+// finish closes the sink and says what was lost.
+func (r *run) finish(err error) error {
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	r.summary.Lost = r.reader.Lost()
+	r.summary.Missed = r.attached.missed()
+	if cerr := r.sink.Close(r.summary); err == nil {
+		err = cerr
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		err = nil // whoever read has enough
+	}
+	w := r.cfg.Stderr
+	fmt.Fprintln(w, r.summary)
+	for _, s := range r.attached.sources {
+		if returns, entries := s.compiled.Unpaired(); s.compiled.IsReturn(s.half) && returns+entries > 0 && r.cfg.Verbose {
+			fmt.Fprintf(w, "%s: %d returns without their entry, %d entries given up\n", s.compiled.Symbol, returns, entries)
+		}
+	}
+	if r.damaged > 0 {
+		fmt.Fprintf(w, "skprobe: warning: %d damaged records, the last: %v\n", r.damaged, r.lastErr)
+	}
+	if err == nil && r.cfg.Strict && (!r.summary.Complete() || r.damaged > 0) {
+		err = &Error{Status: ExitLost, Err: errors.New("events were lost")}
+	}
+	return err
+}
+
+// open opens the place for events.
+func (cfg *Config) open() (io.Writer, func() error, error) {
+	if cfg.Output == "" {
+		return cfg.Stdout, func() error { return nil }, nil
+	}
+	f, err := os.OpenFile(cfg.Output, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return nil, nil, &Error{Status: ExitFailed, Err: err}
+	}
+	return f, f.Close, nil
+}
+
+// watchReader ends the run when whoever reads our standard output goes away,
+// though there may be no event to notice it by.
+func watchReader(cfg *Config, cancel func()) {
+	if cfg.Output != "" || cfg.Stdout == nil {
+		return
+	}
+	info, err := cfg.Stdout.Stat()
+	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
+		return
+	}
+	fd := int32(cfg.Stdout.Fd())
+	go func() {
+		for {
+			fds := []unix.PollFd{{Fd: fd}}
+			_, err := unix.Poll(fds, -1)
+			if fds[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0 {
+				cancel()
+				return
+			}
+			if err != nil && err != unix.EINTR {
+				return
+			}
+		}
+	}()
+}

@@ -1,0 +1,20 @@
+package session
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/skprobe/skprobe/tracefs"
+)
+
+// sweep takes away the probes of skprobes that were killed.
+func sweep(tfs *tracefs.FS, w io.Writer) {
+	swept, err := tfs.Sweep()
+	if err != nil {
+		fmt.Fprintln(w, "skprobe: warning: could not look for the probes of killed skprobes:", err)
+		return
+	}
+	for i, e := range swept.Failed {
+		fmt.Fprintf(w, "skprobe: warning: the probe %s/%s of a killed skprobe remains: %v\n", e.Group, e.Event, swept.Errs[i])
+	}
+}
