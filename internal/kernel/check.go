@@ -255,7 +255,7 @@ func (fs FS) checkKallsyms(p process) Line {
 	shown, any := false, false
 	err = scanSymbols(io.LimitReader(f, 64<<10), func(s symLine) bool {
 		any = true
-		shown = shown || s.addr != 0
+		shown = shown || s.addr() != 0
 		return !shown
 	})
 	restrict, rerr := fs.number("proc/sys/kernel/kptr_restrict")

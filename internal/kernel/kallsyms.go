@@ -26,7 +26,7 @@ func isFunc(t byte) bool { return t|0x20 == 't' || t|0x20 == 'w' }
 // symLine is a Symbol whose names point into a buffer of the reader.
 type symLine struct {
 	name, module []byte
-	addr         uint64
+	hex          []byte // the address as it is printed
 	kind         byte
 }
 
@@ -64,33 +64,60 @@ func scanSymbols(r io.Reader, f func(symLine) bool) error {
 // nullAddr is how kernels before 4.15 print a hidden address.
 var nullAddr = []byte("(null)")
 
+// parseSymbol splits a line. Of the address it looks at the first digit only:
+// few symbols of a hundred thousand have one that matters.
 func parseSymbol(b []byte) (l symLine, ok bool) {
-	i := 0
-	if hidden := bytes.TrimLeft(b, " "); bytes.HasPrefix(hidden, nullAddr) {
-		i = len(b) - len(hidden) + len(nullAddr)
-	}
-	for ; i < len(b) && b[i] != ' '; i++ {
-		c := b[i]
-		switch {
-		case c >= '0' && c <= '9':
-			c -= '0'
-		case c|0x20 >= 'a' && c|0x20 <= 'f':
-			c = c | 0x20 - 'a' + 10
-		default:
+	i := 16 // the digits of a 64-bit address
+	if len(b) <= i || b[i] != ' ' || b[0] == ' ' {
+		text := bytes.TrimLeft(b, " ")
+		n := bytes.IndexByte(text, ' ')
+		if n <= 0 || len(text) != len(b) && !bytes.HasPrefix(text, nullAddr) {
 			return l, false
 		}
-		l.addr = l.addr<<4 | uint64(c)
+		i = len(b) - len(text) + n
+		l.hex = text[:n]
+	} else {
+		l.hex = b[:i]
 	}
-	if i == 0 || i+4 > len(b) || b[i+2] != ' ' {
+	if _, ok := hexDigit(l.hex[0]); !ok && !bytes.Equal(l.hex, nullAddr) || i+4 > len(b) || b[i+2] != ' ' {
 		return l, false
 	}
 	l.kind = b[i+1]
-	l.name = bytes.TrimRight(b[i+3:], "\r\n")
-	if t := bytes.IndexByte(l.name, '\t'); t >= 0 {
-		l.module = bytes.Trim(l.name[t+1:], "[] ")
-		l.name = l.name[:t]
+	end := len(b)
+	for end > i+3 && (b[end-1] == '\n' || b[end-1] == '\r') {
+		end--
+	}
+	l.name = b[i+3 : end]
+	if n := len(l.name); n > 0 && l.name[n-1] == ']' {
+		if t := bytes.IndexByte(l.name, '\t'); t >= 0 {
+			l.module = bytes.Trim(l.name[t+1:], "[] ")
+			l.name = l.name[:t]
+		}
 	}
 	return l, len(l.name) > 0
+}
+
+// addr is the address, 0 where it is hidden.
+func (l symLine) addr() uint64 {
+	var a uint64
+	for _, c := range l.hex {
+		d, ok := hexDigit(c)
+		if !ok {
+			return 0
+		}
+		a = a<<4 | uint64(d)
+	}
+	return a
+}
+
+func hexDigit(c byte) (byte, bool) {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0', true
+	case c|0x20 >= 'a' && c|0x20 <= 'f':
+		return c | 0x20 - 'a' + 10, true
+	}
+	return 0, false
 }
 
 // generated tells whether a module name stands for code that the kernel made
@@ -157,7 +184,7 @@ func FindSymbols(r io.Reader, names ...string) (map[string]*Found, error) {
 }
 
 func (l symLine) symbol() Symbol {
-	return Symbol{string(l.name), l.addr, l.kind, string(l.module)}
+	return Symbol{string(l.name), l.addr(), l.kind, string(l.module)}
 }
 
 // isCold tells whether a suffix marks the rarely used part of a function that

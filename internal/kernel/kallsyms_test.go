@@ -83,7 +83,7 @@ func TestParseSymbol(t *testing.T) {
 	} {
 		got := "refused"
 		if l, ok := parseSymbol([]byte(line)); ok {
-			got = fmt.Sprintf("%x %c %s %s", l.addr, l.kind, l.name, l.module)
+			got = fmt.Sprintf("%x %c %s %s", l.addr(), l.kind, l.name, l.module)
 		}
 		if got != want {
 			t.Errorf("%q: %s, want %s", line, got, want)

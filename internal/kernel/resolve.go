@@ -71,7 +71,8 @@ func readTable(r io.Reader) (*symTable, error) {
 	t := &symTable{modules: []string{""}}
 	index := map[string]uint16{"": 0}
 	err := scanSymbols(r, func(l symLine) bool {
-		if l.addr == 0 || l.kind|0x20 == 'a' || l.name[0] == '$' || isCold(l.name) && !isFunc(l.kind) {
+		addr := l.addr()
+		if addr == 0 || l.kind|0x20 == 'a' || l.name[0] == '$' || isCold(l.name) && !isFunc(l.kind) {
 			return true
 		}
 		m, ok := index[string(l.module)]
@@ -80,7 +81,7 @@ func readTable(r io.Reader) (*symTable, error) {
 			t.modules = append(t.modules, string(l.module))
 			index[string(l.module)] = m
 		}
-		t.syms = append(t.syms, tableSym{l.addr, uint32(len(t.names)), m, rank(l)})
+		t.syms = append(t.syms, tableSym{addr, uint32(len(t.names)), m, rank(l)})
 		t.names = append(append(t.names, l.name...), 0)
 		return true
 	})
