@@ -17,11 +17,11 @@ import (
 // A Requirement returns nil when this machine has something, and otherwise what is missing.
 type Requirement func() error
 
-// errTooOld marks what a kernel cannot be blamed for: it is a reason to skip in the VM too.
-var errTooOld = errors.New("kernel too old")
+// An excuse is an unmet requirement that is a reason to skip in the VM too: nothing there could have met it.
+type excuse struct{ error }
 
 // Needs ends the test unless every requirement is met, naming all that are not in one line. The test is skipped, but in the VM it fails,
-// except for a kernel that is too old to have the thing (see Since).
+// except where nothing could have met the requirement (see Since).
 func Needs(t testing.TB, requirements ...Requirement) {
 	t.Helper()
 	skip, msg := verdict(InVM(), requirements)
@@ -37,17 +37,17 @@ func Needs(t testing.TB, requirements ...Requirement) {
 // verdict is what to do about requirements: nothing when msg is empty.
 func verdict(vm bool, requirements []Requirement) (skip bool, msg string) {
 	var unmet []string
-	tooOld := false
+	excused := false
 	for _, r := range requirements {
 		if err := r(); err != nil {
 			unmet = append(unmet, err.Error())
-			tooOld = tooOld || errors.Is(err, errTooOld)
+			excused = excused || errors.As(err, new(excuse))
 		}
 	}
 	if len(unmet) == 0 {
 		return false, ""
 	}
-	return !vm || tooOld, "needs: " + strings.Join(unmet, "; ")
+	return !vm || excused, "needs: " + strings.Join(unmet, "; ")
 }
 
 // Root is the right to do anything: user 0 who has not lost the capabilities that matter here, as in a container.
@@ -97,10 +97,15 @@ func BTF() error {
 // Program is a program in PATH. Write its name as a literal: that is how it gets into the VM.
 func Program(name string) Requirement {
 	return func() error {
-		if _, err := exec.LookPath(name); err != nil {
-			return fmt.Errorf("program %s", name)
+		_, err := exec.LookPath(name)
+		if err == nil {
+			return nil
 		}
-		return nil
+		err = fmt.Errorf("program %s", name)
+		if os.Getenv("SKPROBE_VM_PROGRAMS") == "none" { // a guest of another architecture, for which this machine has no programs
+			return excuse{err}
+		}
+		return err
 	}
 }
 
@@ -164,7 +169,7 @@ func Since(version string) Requirement {
 		if haveMajor > major || haveMajor == major && haveMinor >= minor {
 			return nil
 		}
-		return fmt.Errorf("%w: Linux %s or later, this is %s", errTooOld, version, release())
+		return excuse{fmt.Errorf("kernel %s or later, this is %s", version, release())}
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 // A job is what the host asks of the guest. It travels as /job.json in the initramfs.
 type job struct {
-	Ports   ports
 	Modules []string // paths in the guest, in the order in which they must be loaded
 	Tracefs bool     // mount /sys/kernel/tracing
 	Env     []string
@@ -21,14 +20,7 @@ type run struct {
 	Dir  string
 }
 
-// ports are the guest's names of the lines to the host. Each carries one thing, so that none has to be taken apart.
-type ports struct {
-	Output string // what the programs print, raw
-	Status string // one JSON object per line, see report
-	Files  string // a tar archive of job.Out
-}
-
-// A report is one line on the status port. A guest that sends no line with Done has died on the way.
+// A report is what init says when a run has ended, and at the end of all. A guest without a report with Done has died on the way.
 type report struct {
 	Run   int    `json:"run"`
 	Code  int    `json:"code"`            // exit status; 128+n after signal n, like a shell's

@@ -5,11 +5,9 @@ import "fmt"
 // A machine is what QEMU is asked to emulate for an architecture.
 type machine struct {
 	qemu    string   // program
+	pkg     string   // Debian package that has it
 	args    []string // the board
-	console string   // kernel's name of the first serial line
-	ports   ports
-	// serial returns the arguments that connect the lines to files: console, output, status, files.
-	serial func(files [4]string) []string
+	console string   // kernel's name of the serial line
 }
 
 // machineFor returns the board for an architecture. "-cpu max" is needed: without it the 6.12 kernel oopses in a crypto self-test
@@ -17,20 +15,9 @@ type machine struct {
 func machineFor(arch string) (*machine, error) {
 	switch arch {
 	case "amd64":
-		return &machine{
-			qemu:    "qemu-system-x86_64",
-			args:    []string{"-machine", "pc", "-cpu", "max"},
-			console: "ttyS0",
-			ports:   ports{Output: "/dev/ttyS1", Status: "/dev/ttyS2", Files: "/dev/ttyS3"},
-			serial: func(files [4]string) []string {
-				// Debian's cloud kernels have virtio and PCI serial lines as modules at best; ISA's four are always there.
-				var args []string
-				for _, f := range files {
-					args = append(args, "-serial", "file:"+f)
-				}
-				return args
-			},
-		}, nil
+		return &machine{"qemu-system-x86_64", "qemu-system-x86", []string{"-machine", "pc", "-cpu", "max"}, "ttyS0"}, nil
+	case "arm64":
+		return &machine{"qemu-system-aarch64", "qemu-system-arm", []string{"-machine", "virt", "-cpu", "max"}, "ttyAMA0"}, nil
 	}
 	return nil, fmt.Errorf("no machine is known for %s kernels", arch)
 }

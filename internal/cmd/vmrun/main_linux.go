@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -132,24 +133,23 @@ func runJob(ctx context.Context, o *options) (int, error) {
 		return statusOwnFailure, err
 	}
 	defer os.RemoveAll(tmp)
-	initrd := filepath.Join(tmp, "initrd")
-	j, err := pack(initrd, k, m, o)
+	j, err := pack(filepath.Join(tmp, "initrd"), k, o)
 	if err != nil {
 		return statusOwnFailure, fmt.Errorf("packing the guest: %w", err)
 	}
-	g := &guest{machine: m, kernel: k, job: j, dir: tmp, initrd: initrd, options: o}
+	g := &guest{machine: m, kernel: k, job: j, dir: tmp, options: o}
 	return g.Run(ctx)
 }
 
 // pack writes the initramfs and returns the job that is in it.
-func pack(initrd string, k *kernel, m *machine, o *options) (*job, error) {
+func pack(initrd string, k *kernel, o *options) (*job, error) {
 	f, err := os.Create(initrd)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	a := newArchive(f)
-	j, err := fill(a, k, m, o)
+	j, err := fill(a, k, o)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func pack(initrd string, k *kernel, m *machine, o *options) (*job, error) {
 	return j, f.Close()
 }
 
-func fill(a *archive, k *kernel, m *machine, o *options) (*job, error) {
+func fill(a *archive, k *kernel, o *options) (*job, error) {
 	if libs, err := sharedLibraries(o.init, k.Arch); err != nil {
 		return nil, fmt.Errorf("the guest's init: %w; for another architecture give -init with a vmrun built for it", err)
 	} else if len(libs) > 0 {
@@ -167,7 +167,10 @@ func fill(a *archive, k *kernel, m *machine, o *options) (*job, error) {
 	}
 	a.File("init", o.init)
 
-	j := &job{Ports: m.ports, Tracefs: !o.noTracefs, Env: guestEnv(os.Environ())}
+	j := &job{Tracefs: !o.noTracefs, Env: guestEnv(os.Environ())}
+	if k.Arch != runtime.GOARCH {
+		j.Env = append(j.Env, "SKPROBE_VM_PROGRAMS=none") // this machine's do not run there
+	}
 	for _, p := range o.files { // first, so that they win over what is added below
 		host, err := filepath.Abs(p.from)
 		if err != nil {

@@ -23,9 +23,11 @@ type guest struct {
 	machine *machine
 	kernel  *kernel
 	job     *job
-	dir     string // private, for the files behind the serial lines
-	initrd  string
+	dir     string // private, for the initramfs, the channel and the console
 	options *options
+
+	reports []report
+	files   bytes.Buffer // a tar archive
 }
 
 // Run boots the guest, copies what its programs print to standard output while they print it, and returns the status to exit with.
@@ -33,25 +35,69 @@ func (g *guest) Run(ctx context.Context) (int, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, g.options.timeout, fmt.Errorf("the guest was killed after %v (-timeout)", g.options.timeout))
 	defer cancel()
 
-	// Lines end in files, not in pipes: QEMU drops what a pipe does not take at once.
-	stop, copied := make(chan struct{}), make(chan error, 1)
-	go func() { copied <- follow(os.Stdout, g.file("output"), stop) }()
-	vmErr := g.boot(ctx)
-	close(stop)
-	if err := <-copied; err != nil {
+	shared, err := os.Create(g.file("channel"))
+	if err != nil {
 		return statusOwnFailure, err
 	}
-
-	reports, err := g.reports()
-	if vmErr != nil {
-		err = vmErr
+	defer shared.Close()
+	if err := shared.Truncate(channelSize); err != nil { // sparse: only what is written takes room
+		return statusOwnFailure, err
 	}
-	code := g.summary(reports)
+	ended, listened := make(chan struct{}), make(chan error, 1)
+	go func() { listened <- g.listen(&channelReader{file: shared}, ended) }()
+	err = g.boot(ctx)
+	close(ended)
+	if listenErr := <-listened; err == nil {
+		err = listenErr
+	}
+	if err == nil {
+		err = g.outcome()
+	}
+	code := g.summary()
 	if err != nil {
 		g.printConsole()
 		return statusOwnFailure, err
 	}
-	return code, g.receiveFiles()
+	if err := g.receiveFiles(); err != nil {
+		return statusOwnFailure, err
+	}
+	return code, nil
+}
+
+// listen takes what the guest says until it has ended.
+func (g *guest) listen(r *channelReader, ended <-chan struct{}) error {
+	for last := false; ; {
+		if err := r.Next(g.take); err != nil {
+			return err
+		}
+		if last {
+			return nil
+		}
+		select {
+		case <-ended:
+			last = true
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func (g *guest) take(s stream, p []byte) error {
+	switch s {
+	case streamOutput:
+		_, err := os.Stdout.Write(p)
+		return err
+	case streamFiles:
+		_, err := g.files.Write(p)
+		return err
+	case streamStatus:
+		var r report
+		if err := json.Unmarshal(p, &r); err != nil {
+			return fmt.Errorf("the guest's status: %w", err)
+		}
+		g.reports = append(g.reports, r)
+		return nil
+	}
+	return errChannelBroken
 }
 
 func (g *guest) file(name string) string { return filepath.Join(g.dir, name) }
@@ -61,14 +107,16 @@ func (g *guest) boot(ctx context.Context) error {
 	o := g.options
 	args := append([]string{"-accel", "tcg", "-smp", strconv.Itoa(o.smp), "-m", o.memory,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-kernel", g.kernel.Image, "-initrd", g.initrd}, g.machine.args...)
+		"-kernel", g.kernel.Image, "-initrd", g.file("initrd"),
+		"-serial", "file:" + g.file("console"),
+		"-object", "memory-backend-file,id=channel,share=on,mem-path=" + g.file("channel") + ",size=" + strconv.Itoa(channelSize),
+		"-device", "ivshmem-plain,memdev=channel"}, g.machine.args...)
 	cmdline := "console=" + g.machine.console + " panic=-1 quiet"
 	if o.icount {
 		args = append(args, "-icount", "shift=0,sleep=off")
 		cmdline += " nokaslr norandmaps"
 	}
 	args = append(args, "-append", strings.TrimSpace(cmdline+" "+o.cmdline))
-	args = append(args, g.machine.serial([4]string{g.file("console"), g.file("output"), g.file("status"), g.file("files")})...)
 
 	// The parent-death signal belongs to the thread that starts the process, so stay on it.
 	runtime.LockOSThread()
@@ -82,56 +130,43 @@ func (g *guest) boot(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, exec.ErrNotFound):
-		return fmt.Errorf("%w: run scripts/setup", err)
+		return fmt.Errorf("%w: install the package %s", err, g.machine.pkg)
 	case err != nil:
 		return fmt.Errorf("%s: %w: %s", g.machine.qemu, err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	return nil
 }
 
-// reports reads what the guest's init said; an error when it did not get to the end.
-func (g *guest) reports() ([]report, error) {
-	b, err := os.ReadFile(g.file("status"))
-	if err != nil {
-		return nil, err
+// outcome is nil when the guest's init came to its end.
+func (g *guest) outcome() error {
+	for _, r := range g.reports {
+		switch {
+		case r.Error != "":
+			return fmt.Errorf("guest: %s", r.Error)
+		case r.Done:
+			return nil
+		}
 	}
-	var reports []report
-	for line := range bytes.Lines(b) {
-		var r report
-		if err := json.Unmarshal(line, &r); err != nil {
-			return reports, fmt.Errorf("the guest died while it wrote its status (%q)", line)
-		}
-		if r.Error != "" {
-			return reports, fmt.Errorf("guest: %s", r.Error)
-		}
-		if r.Done {
-			return reports, nil
-		}
-		reports = append(reports, r)
-	}
-	return reports, errors.New("the guest ended without a status: did its kernel panic?")
+	return errors.New("the guest ended without a status: did its kernel panic?")
 }
 
 // summary prints a line for each test that the guest did not come to the end of, and returns the exit status of the job:
 // a program's own; for tests 0 when all passed.
-func (g *guest) summary(reports []report) int {
+func (g *guest) summary() int {
+	code, ended := 0, 0
+	for _, r := range g.reports {
+		if !r.Done && r.Error == "" {
+			ended++
+			code = max(code, r.Code)
+		}
+	}
 	if g.job.Runs[0].Name == "" {
-		if len(reports) == 0 {
-			return statusOwnFailure
-		}
-		return reports[0].Code
+		return code
 	}
-	code := 0
-	for _, r := range reports {
-		if r.Code != 0 {
-			code = 1
-		}
-	}
-	for _, r := range g.job.Runs[len(reports):] {
+	for _, r := range g.job.Runs[ended:] {
 		fmt.Printf("FAIL\t%s\t[the guest ended before it]\n", r.Name)
-		code = 1
 	}
-	return code
+	return min(code, 1)
 }
 
 // consoleTail is how many lines of the console help; an oops has about fifty.
@@ -158,16 +193,11 @@ func (g *guest) receiveFiles() error {
 	if len(g.options.out) == 0 {
 		return nil
 	}
-	f, err := os.Open(g.file("files"))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
 	host := map[string]string{}
 	for _, p := range g.options.out {
 		host[p.from] = p.to
 	}
-	for t := tar.NewReader(f); ; {
+	for t := tar.NewReader(&g.files); ; {
 		h, err := t.Next()
 		if err == io.EOF {
 			break
@@ -196,30 +226,4 @@ func receiveFile(host string, r io.Reader) error {
 		return err
 	}
 	return f.Close()
-}
-
-// follow copies a growing file, which another process makes, until stop is closed and its end is reached.
-func follow(w io.Writer, name string, stop <-chan struct{}) error {
-	var f *os.File
-	for last := false; ; {
-		if f == nil {
-			var err error
-			if f, err = os.Open(name); err == nil {
-				defer f.Close()
-			}
-		}
-		if f != nil {
-			if _, err := io.Copy(w, f); err != nil {
-				return err
-			}
-		}
-		if last {
-			return nil
-		}
-		select {
-		case <-stop:
-			last = true
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }
