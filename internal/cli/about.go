@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra/doc"
 
 	"github.com/skprobe/skprobe/internal/session"
+	"github.com/skprobe/skprobe/internal/tools"
 )
 
 func (a *app) version() *cobra.Command {
@@ -75,7 +76,7 @@ to do about it. Exit status 3 if something that is needed is missing.`,
 		GroupID: "kernel",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return session.Doctor(a.stdout)
+			return session.Doctor(a.stdout, tools.All())
 		},
 	}
 }

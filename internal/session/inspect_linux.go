@@ -133,6 +133,3 @@ func Cleanup(w io.Writer) error {
 	}
 	return nil
 }
-
-// Doctor reports what this kernel and these rights allow.
-func Doctor(w io.Writer) error { return nil }
