@@ -1,5 +1,5 @@
 #!/bin/sh
-# A DNS server and two look-ups on the loopback interface, and what skprobe shows of them. Started by demo/run, in
+# A DNS server and three look-ups on the loopback interface, and what skprobe shows of them. Started by demo/run, in
 # namespaces of its own or in a VM; SKPROBE_PROGRAM is the program if it is not ./skprobe.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
@@ -38,12 +38,14 @@ server=$!
 wait_for "$tmp/dnsmasq" "dnsmasq: started"
 
 # A shell starts background programs with SIGINT ignored, and SIGINT is how skprobe is stopped.
-env --default-signal=INT "$skprobe" udp --where 'rport == 53 || lport == 53' >"$tmp/events" 2>"$tmp/messages" &
+env --default-signal=INT "$skprobe" udp --send --where 'rport == 53' >"$tmp/events" 2>"$tmp/messages" &
 tracer=$!
 wait_for "$tmp/messages" "tracing"
 
 echo '$ dig +short @127.0.0.1 example.test'
 dig +short @127.0.0.1 example.test
+echo '$ drill -Q @127.0.0.1 example.test     # sends without connecting, as dig did before 9.18'
+drill -Q @127.0.0.1 example.test
 echo '$ getent ahosts www.example.test'
 getent ahosts www.example.test
 echo
@@ -52,7 +54,7 @@ kill -INT $tracer
 status=0
 wait $tracer || status=$?
 tracer=
-echo "\$ skprobe udp --where 'rport == 53 || lport == 53'"
+echo "\$ skprobe udp --send --where 'rport == 53'"
 cat "$tmp/messages" >&2
 cat "$tmp/events"
 [ $status = 0 ] || echo "demo: skprobe ended with status $status" >&2
