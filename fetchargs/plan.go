@@ -145,6 +145,12 @@ func (p *Planner) Text(ref Ref, user bool) (Slot, error) {
 	return p.add(read{ref: ref, str: true, ustr: user})
 }
 
+// pointer returns the last pointer that was followed to reach ref.
+func (ref Ref) pointer() Ref {
+	ref.off, ref.lvalue = 0, false
+	return ref
+}
+
 // Scalar asks that ref be an argument of its own called name, so that the
 // kernel's event filter can compare it. It has 1, 2, 4 or 8 bytes. What is
 // returned is the argument's name, which may differ from the one wanted.
@@ -208,7 +214,13 @@ func filterName(name string) string {
 }
 
 func (p *Planner) add(r read) (Slot, error) {
-	c, err := p.chain(r.ref)
+	hangs := r.ref
+	if r.str && r.ref.lvalue {
+		// The kernel tells by itself when a text cannot be read, and reads
+		// user memory too: the text's own address need not be checked.
+		hangs = r.ref.pointer()
+	}
+	c, err := p.chain(hangs)
 	if err != nil {
 		return 0, err
 	}

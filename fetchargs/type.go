@@ -115,7 +115,7 @@ func (t *Type) String() string {
 	case Pointer:
 		e := t.Elem()
 		if e.Kind == Func {
-			return "function pointer"
+			return Declare(t, "")
 		}
 		s := e.String()
 		if strings.HasSuffix(s, "*") {
@@ -125,16 +125,7 @@ func (t *Type) String() string {
 	case Array:
 		return fmt.Sprintf("%s[%d]", t.Elem(), t.Len)
 	case Func:
-		var b strings.Builder
-		fmt.Fprintf(&b, "%s %s(", t.Elem(), t.Name)
-		for i, p := range t.Members {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			b.WriteString(Declare(p.Type, p.Name))
-		}
-		b.WriteString(")")
-		return b.String()
+		return fmt.Sprintf("%s %s(%s)", t.Elem(), t.Name, t.params())
 	case Struct, Union, Enum:
 		if t.Name == "" {
 			return [...]string{Struct: "struct", Union: "union", Enum: "enum"}[t.Kind] + " {…}"
@@ -145,11 +136,27 @@ func (t *Type) String() string {
 	return t.Name
 }
 
+// params returns the parameters of a function as C declares them.
+func (t *Type) params() string {
+	if len(t.Members) == 0 {
+		return "void"
+	}
+	var all []string
+	for _, p := range t.Members {
+		all = append(all, Declare(p.Type, p.Name))
+	}
+	return strings.Join(all, ", ")
+}
+
 // Declare returns the C declaration of name with type t, as in a parameter
 // list: "struct sock *sk", "char name[16]".
 func Declare(t *Type, name string) string {
 	if t.Kind == Array {
-		return fmt.Sprintf("%s[%d]", Declare(t.Elem(), name), t.Len)
+		return Declare(t.Elem(), fmt.Sprintf("%s[%d]", name, t.Len))
+	}
+	if t.Kind == Pointer && t.Elem().Kind == Func {
+		f := t.Elem()
+		return fmt.Sprintf("%s (*%s)(%s)", f.Elem(), name, f.params())
 	}
 	s := t.String()
 	if name == "" {

@@ -139,6 +139,10 @@ type FieldError struct {
 }
 
 func (e *FieldError) Error() string {
+	var expr *fetchargs.ExprError
+	if errors.As(e.Err, &expr) && expr.Expr == e.Field {
+		return fmt.Sprintf("%s: %v", e.Func, e.Err) // which names the field
+	}
 	return fmt.Sprintf("%s: %s: %v", e.Func, e.Field, e.Err)
 }
 
