@@ -1,0 +1,3 @@
+module github.com/skprobe/skprobe/bench
+
+go 1.26.0
