@@ -22,7 +22,8 @@ func (a *app) offsets() *cobra.Command {
 		Short: "how each field is fetched on this kernel, and where its offset comes from",
 		Long: `Shows for each field of a tool, or of a probe as the probe command takes it, the
 expression, the fetch-arg that reads it, the offsets on the way, and the source
-of these. With --save, writes the layouts that all tools need to a file that
+of these; BYTES are the value's in what the fetch-arg reads. Fields in
+parentheses are needed to make others. With --save, writes the layouts that all tools need to a file that
 --profile takes, for machines like this one.`,
 		Example: indent("skprobe offsets udp\nskprobe offsets 'ip_rcv dev->name'"),
 		GroupID: "kernel",
@@ -59,6 +60,8 @@ of these. With --save, writes the layouts that all tools need to a file that
 	}
 	cmd.Flags().StringVar(&save, "save", "", "write the layouts to this `FILE`")
 	flags.register(cmd.Flags())
+	completeFlags(cmd)
+	cmd.ValidArgsFunction = completeTools
 	return cmd
 }
 
@@ -97,20 +100,29 @@ func toolOrProbe(args []string) (*event.Tool, error) {
 }
 
 func (a *app) showOffsets(p *event.Program, source string) {
+	kind, _, _ := strings.Cut(source, " ")
 	for _, c := range p.Probes {
 		fmt.Fprintf(a.stdout, "%s on %s, layouts from %s\n", c.Event, c.Symbol, source)
 		w := tabwriter.NewWriter(a.stdout, 2, 8, 2, ' ', 0)
-		fmt.Fprintln(w, "  FIELD\tEXPRESSION\tBYTES\tIN\tFETCH-ARG\tOFFSETS")
-		for _, i := range c.Info() {
-			name := i.Field.Name
-			if name == "" {
-				name = i.Field.Expr
+		fmt.Fprintln(w, "  FIELD\tEXPRESSION\tFETCH-ARG\tBYTES\tOFFSETS\tSOURCE")
+		for _, f := range c.Fetches() {
+			name := f.Column
+			if f.Hidden {
+				name = "(" + name + ")"
+			}
+			place := fmt.Sprintf("%d–%d", f.Slot.Off, f.Slot.Off+f.Slot.Size-1)
+			if f.Slot.Size == 0 {
+				place = "text"
 			}
 			var offsets []string
-			for _, o := range i.Slot.Offsets {
+			for _, o := range f.Slot.Offsets {
 				offsets = append(offsets, fmt.Sprint(o))
 			}
-			fmt.Fprintf(w, "  %s\t%s\t%d\t%s+%d\t%s\t%s\n", name, i.Expr, i.Slot.Size, i.Slot.Arg.Name, i.Slot.Off, i.Slot.Arg.Fetch(), strings.Join(offsets, " → "))
+			from := kind
+			if len(offsets) == 0 {
+				from = "register"
+			}
+			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\t%s\n", name, f.Expr, f.Slot.Arg, place, strings.Join(offsets, " → "), from)
 		}
 		w.Flush()
 	}

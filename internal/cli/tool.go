@@ -44,6 +44,7 @@ func (a *app) tool(t *event.Tool) *cobra.Command {
 		}
 	}
 	flags.register(cmd.Flags())
+	completeFlags(cmd)
 	return cmd
 }
 

@@ -159,28 +159,3 @@ func (f *boundField) choose(all []Value) {
 func (c *Compiled) Unpaired() (returns, entries uint64) {
 	return c.pairs.orphans, c.pairs.evicted
 }
-
-// Info describes how each column comes about, for people: see [ColumnInfo].
-func (c *Compiled) Info() []ColumnInfo {
-	var all []ColumnInfo
-	for _, f := range c.fields {
-		if f.cases != nil {
-			continue
-		}
-		for i, s := range f.slots {
-			if s >= 0 {
-				all = append(all, ColumnInfo{Field: f.field, Read: f.kind.Reads[i], Expr: substitute(f.kind.Reads[i].Expr, f.field.Expr), Half: f.half, Slot: f.half.Plan.Info(s)})
-			}
-		}
-	}
-	return all
-}
-
-// A ColumnInfo is one fetch that a field needs.
-type ColumnInfo struct {
-	Field *Field
-	Read  Read
-	Expr  string
-	Half  *Half
-	Slot  fetchargs.SlotInfo
-}
