@@ -32,11 +32,11 @@ skprobe udp --send --where 'rport == 53'`,
 			// destination. The socket is then one of IPv6, and the send
 			// has been seen already.
 			Only:   []event.Cond{{Field: "family", Op: event.Equals, Num: 2}},
-			Fields: udpSend(event.Sock4, event.Sockaddr4, cork4),
+			Fields: udpSend(event.Sock4, event.Sockaddr4, given4, cork4),
 		}, {
 			Funcs:    []string{"udpv6_sendmsg"},
 			Optional: true, // CONFIG_IPV6
-			Fields:   udpSend(event.Sock, event.Sockaddr, cork6, cork4),
+			Fields:   udpSend(event.Sock, event.Sockaddr, given6, cork6, cork4),
 		}},
 	}, {
 		Name:  "udp.recvmsg",
@@ -45,14 +45,20 @@ skprobe udp --send --where 'rport == 53'`,
 		Probes: []event.Probe{{
 			// Called for each datagram whose data went to user space, by
 			// udp_recvmsg and udpv6_recvmsg, in the receiver's context. len
-			// is what recvmsg returns, and negative for MSG_PEEK.
+			// is what recvmsg returns, and negative for MSG_PEEK. A peek of no
+			// byte is told from a receive by the queue's own reference.
 			Funcs: []string{"skb_consume_udp"},
-			Only:  []event.Cond{{Field: "ret", Op: event.AtLeast, Num: 0}},
+			Only:  []event.Cond{{Field: "taken", Op: event.AtLeast, Num: 1}},
 			Fields: []event.Field{
 				{Expr: "sk", Kind: event.Sock, Parts: udpSock},
 				{Expr: "skb", Kind: event.Packet(), Parts: []event.Pick{
 					{Part: "saddr", Name: "raddr"}, {Part: "sport", Name: "rport"}}},
 				{Name: "ret", Expr: "len", Kind: event.Int, Hidden: true},
+				{Name: "users", Expr: "skb->users.refs.counter ?? skb->users.counter", Kind: event.Int, Hidden: true},
+				{Name: "taken", Hidden: true, Cases: []event.Case{
+					{If: []event.Cond{{Field: "ret", Op: event.AtLeast, Num: 1}}, From: "ret"},
+					{If: []event.Cond{{Field: "ret", Op: event.Equals, Num: 0}, {Field: "users", Op: event.Equals, Num: 1}}, From: "users"},
+				}},
 				{Name: "size", Expr: "len", Kind: event.Size},
 				event.NetNS("sk"),
 			},
@@ -81,10 +87,16 @@ var (
 	cork6 = cork{10, "ip6", event.IPv6}
 )
 
+// An address is given where msg_name is not NULL; for IPv6 it is none if its
+// family is AF_UNSPEC, while udp_sendmsg takes that for AF_INET.
+var (
+	given4 = []event.Cond{{Field: "name", Op: event.NotEquals, Num: 0}}
+	given6 = []event.Cond{{Field: "name", Op: event.NotEquals, Num: 0}, {Field: "to_family", Op: event.NotEquals, Num: 0}}
+)
+
 // udpSend are the fields of a send: the socket and the address given, read as
 // one family has them, and what may be corked.
-func udpSend(sock, sockaddr *event.Kind, corks ...cork) []event.Field {
-	given := []event.Cond{{Field: "name", Op: event.NotEquals, Num: 0}}
+func udpSend(sock, sockaddr *event.Kind, given []event.Cond, corks ...cork) []event.Field {
 	connected := []event.Cond{{Field: "state", Op: event.Equals, Num: 1}} // TCP_ESTABLISHED
 	fields := []event.Field{
 		{Expr: "sk", Kind: sock, Parts: udpSock},
