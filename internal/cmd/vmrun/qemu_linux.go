@@ -112,11 +112,13 @@ func (g *guest) boot(ctx context.Context) error {
 		"-object", "memory-backend-file,id=channel,share=on,mem-path=" + g.file("channel") + ",size=" + strconv.Itoa(channelSize),
 		"-device", "ivshmem-plain,memdev=channel"}, g.machine.args...)
 	cmdline := "console=" + g.machine.console + " panic=-1 quiet"
+	cpu := g.machine.cpu
 	if o.icount {
+		cpu += g.machine.plain
 		args = append(args, "-icount", "shift=0,sleep=off")
 		cmdline += " nokaslr norandmaps"
 	}
-	args = append(args, "-append", strings.TrimSpace(cmdline+" "+o.cmdline))
+	args = append(args, "-cpu", cpu, "-append", strings.TrimSpace(cmdline+" "+o.cmdline))
 
 	// The parent-death signal belongs to the thread that starts the process, so stay on it.
 	runtime.LockOSThread()
