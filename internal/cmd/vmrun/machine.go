@@ -14,12 +14,9 @@ type machine struct {
 
 // machineFor returns the board for an architecture.
 //
-// Two faults of QEMU 7.2's emulation are kept away from the guest. Without "-cpu max" the 6.12 kernel oopses in a crypto self-test. And
-// CMPXCHG16B takes the condition codes from a stale place, so that now and then flags come out as part of a pointer and
-// the guest dies of a double fault in kmalloc: without cx16 the kernel has another way. (QEMU 8 translates the instruction anew.)
-//
-// A guest that counts instructions counts one for each byte of REP STOSB and REP MOVSB, with which the kernel clears and copies where
-// the processor says that it does that fast: without erms and fsrm it takes words.
+// Without "-cpu max" the 6.12 kernel oopses in a crypto self-test under QEMU 7.2. Without "-cx16" it now and then died of a double
+// fault in kmalloc, right after a CMPXCHG16B and with a piece of a pointer in its flags; without that instruction the
+// kernel takes another way.
 func machineFor(arch string) (*machine, error) {
 	switch arch {
 	case "amd64":

@@ -9,7 +9,9 @@
 // DIR is what `go run ./internal/cmd/kernels KEY` prints. Vmrun must be a static binary (CGO_ENABLED=0), because
 // it is the guest's first process.
 //
-// QEMU emulates the processor (TCG): a machine may have a /dev/kvm that opens and then hangs, so it is never tried.
+// QEMU emulates the processor (TCG): a machine may have a /dev/kvm that opens and then hangs, so it is never tried. One thread
+// emulates all processors in turn. With a thread for each, QEMU 7.2 can translate code just while another
+// processor changes it, and run the old code later: kernels died of a forgotten int3, since tracing changes code all the time. It is no slower.
 package main
 
 import (
@@ -39,6 +41,7 @@ type options struct {
 	timeout   time.Duration
 	cmdline   string
 	icount    bool
+	mttcg     bool
 	noTracefs bool
 	modules   []string
 	programs  []string
@@ -81,6 +84,7 @@ func parseFlags(argv []string) (*options, error) {
 	f.DurationVar(&o.timeout, "timeout", 5*time.Minute, "kill the guest after this time")
 	f.StringVar(&o.cmdline, "cmdline", "", "more kernel arguments")
 	f.BoolVar(&o.icount, "icount", false, "count instructions: a clock of 1 ns per instruction that repeats on a noisy machine, with one processor")
+	f.BoolVar(&o.mttcg, "mttcg", false, "give each processor a thread of QEMU; old QEMUs then now and then run code that the guest has changed")
 	f.BoolVar(&o.noTracefs, "notracefs", false, "do not mount tracefs")
 	list := func(dst *[]string) func(string) error {
 		return func(s string) error {
@@ -112,6 +116,8 @@ func parseFlags(argv []string) (*options, error) {
 		return nil, errors.New("no kernel: give -kernel DIR; `go run ./internal/cmd/kernels KEY` prints one")
 	case len(o.tests) == 0 && len(o.args) == 0:
 		return nil, errors.New("nothing to run: give a program, or -test PKGDIR=BINARY")
+	case o.icount && o.mttcg:
+		return nil, errors.New("-icount has one processor: -mttcg means nothing with it")
 	case o.icount:
 		o.smp = 1 // with two processors an instruction-counting guest does not get past boot
 	}

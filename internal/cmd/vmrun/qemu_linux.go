@@ -105,7 +105,11 @@ func (g *guest) file(name string) string { return filepath.Join(g.dir, name) }
 // boot runs QEMU until the guest has ended or ctx is done.
 func (g *guest) boot(ctx context.Context) error {
 	o := g.options
-	args := append([]string{"-accel", "tcg", "-smp", strconv.Itoa(o.smp), "-m", o.memory,
+	accel := "tcg,thread=single"
+	if o.mttcg {
+		accel = "tcg,thread=multi"
+	}
+	args := append([]string{"-accel", accel, "-smp", strconv.Itoa(o.smp), "-m", o.memory,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", g.kernel.Image, "-initrd", g.file("initrd"),
 		"-serial", "file:" + g.file("console"),
