@@ -1,15 +1,12 @@
 package perfring
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 	"unsafe"
@@ -80,71 +77,6 @@ func TestOrder(t *testing.T) {
 		t.Errorf("time %d is not between %d and %d", last, start, monotonic())
 	}
 	t.Logf("records by CPU: %v", cpus)
-}
-
-// What is read and what is lost is what was made, exactly, with rings much too small.
-func TestLoss(t *testing.T) {
-	c := needCalls(t)
-	testLoss(t, c)
-}
-
-// The same on a kernel without the newer conveniences: go-perf cannot open events, no CLOCK_MONOTONIC.
-func TestLossOldKernel(t *testing.T) {
-	c := needCalls(t)
-	was := idIoctl
-	idIoctl = func() bool { return false }
-	defer func() { idIoctl = was }()
-	testLoss(t, c)
-}
-
-func testLoss(t *testing.T, c calls) {
-	const made = 30000
-	for name, with := range map[string]struct{ reader, comm bool }{
-		"with a reader":           {reader: true},
-		"without a reader":        {},
-		"with a reader and names": {reader: true, comm: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := open(t, Config{Events: []Event{c.event()}, Pages: 1, Comm: with.comm})
-			var got, told, others uint64
-			last := -1
-			fn := func(rec *Record) error {
-				switch rec.Kind {
-				case Sample:
-					n, _ := c.number(rec)
-					if n <= last || n >= made {
-						t.Errorf("call %d after %d", n, last)
-					}
-					last = n
-					got++
-				case Lost:
-					told += rec.Lost
-				default:
-					others++
-				}
-				return nil
-			}
-			must(t, r.Enable())
-			stop := func() {}
-			if with.reader {
-				stop = reading(t, r, fn)
-			}
-			runtime.LockOSThread()
-			for n := range made {
-				call(n)
-			}
-			runtime.UnlockOSThread()
-			must(t, r.Disable())
-			stop()
-			must(t, r.Drain(fn))
-			lost := r.Lost()
-			// A lost record about a name cannot be told from a lost call.
-			if got+lost != made && !with.comm || got+lost < made || lost != told || lost == 0 || got == 0 {
-				t.Errorf("%d read + %d lost (%d told) of %d", got, lost, told, made)
-			}
-			t.Logf("%d read, %d lost, %d others, clock %v", got, lost, others, r.Clock())
-		})
-	}
 }
 
 // Nothing is read that the filter keeps back, and nothing before Enable or after Disable.
@@ -277,106 +209,5 @@ func TestLatency(t *testing.T) {
 	t.Logf("at most %v", worst)
 	if worst > r.cfg.Latency+time.Second { // far more than it should be: machines are busy
 		t.Errorf("%v", worst)
-	}
-}
-
-func TestClose(t *testing.T) {
-	c := needCalls(t)
-	goroutines := runtime.NumGoroutine()
-	r, err := Open(Config{Events: []Event{c.event()}})
-	must(t, err)
-	must(t, r.Enable())
-	done := make(chan error)
-	go func() {
-		done <- r.Read(context.Background(), func(*Record) error { return nil })
-	}()
-	call(1)
-	time.Sleep(20 * time.Millisecond)
-	for range 3 {
-		if err := r.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := <-done; !errors.Is(err, os.ErrClosed) {
-		t.Errorf("Read, closed meanwhile: %v", err)
-	}
-	if err := r.Read(context.Background(), nil); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("Read: %v", err)
-	}
-	if err := r.Drain(nil); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("Drain: %v", err)
-	}
-	if err := errors.Join(r.Enable(), r.Disable()); err != nil {
-		t.Logf("Enable and Disable: %v", err)
-	}
-	r.Lost()
-	for range 100 {
-		if runtime.NumGoroutine() <= goroutines {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Errorf("%d goroutines before, %d after", goroutines, runtime.NumGoroutine())
-}
-
-func TestReadErrors(t *testing.T) {
-	c := needCalls(t)
-	r := open(t, Config{Events: []Event{c.event()}})
-	must(t, r.Enable())
-	for n := range 10 {
-		call(n)
-	}
-	enough := errors.New("enough")
-	var got []int
-	fn := func(rec *Record) error {
-		n, _ := c.number(rec)
-		got = append(got, n)
-		if n == 4 {
-			return enough
-		}
-		return nil
-	}
-	if err := r.Read(context.Background(), fn); err != enough {
-		t.Errorf("got %v", err)
-	}
-	must(t, r.Disable())
-	must(t, r.Drain(fn))
-	if len(got) != 10 || got[9] != 9 {
-		t.Errorf("got %v", got)
-	}
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := r.Read(ended, fn); err != nil {
-		t.Errorf("a context that has ended: %v", err)
-	}
-}
-
-func TestOpenErrors(t *testing.T) {
-	c := needCalls(t)
-	for name, test := range map[string]struct {
-		cfg   Config
-		errno syscall.Errno // 0: an error about the Config
-	}{
-		"no such event":     {Config{Events: []Event{{ID: 65000}}}, unix.EINVAL},
-		"a bad filter":      {Config{Events: []Event{{ID: c.id, Filter: "nosuch == 1"}}}, unix.EINVAL},
-		"no such thread":    {Config{Events: []Event{c.event()}, Pids: []int{4194303}}, unix.ESRCH},
-		"no such threads":   {Config{Events: []Event{c.event()}, Pids: []int{4194303, 4194302}}, unix.ESRCH},
-		"nothing":           {Config{}, 0},
-		"odd pages":         {Config{Events: []Event{c.event()}, Pages: 3}, 0},
-		"a short latency":   {Config{Events: []Event{c.event()}, Latency: time.Microsecond}, 0},
-		"inherit from whom": {Config{Events: []Event{c.event()}, Inherit: true}, 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r, err := Open(test.cfg)
-			if err == nil {
-				r.Close()
-				t.Fatal("no error")
-			}
-			var refused *Error
-			if test.errno != 0 && (!errors.Is(err, test.errno) || !errors.As(err, &refused) || refused.Why == "") {
-				t.Errorf("got %v", err)
-			}
-			t.Log(err)
-		})
 	}
 }
