@@ -54,11 +54,6 @@ func runAll(c *channel, status *json.Encoder) error {
 		return err
 	}
 	output := c.writer(streamOutput)
-	if j.Runs[0].Name != "" {
-		if err := keepSchedulerPatched(); err != nil {
-			return err
-		}
-	}
 	for i, r := range j.Runs {
 		start := time.Now()
 		code, err := runProgram(r, j.Env, output)
@@ -73,22 +68,6 @@ func runAll(c *channel, status *json.Encoder) error {
 		}
 	}
 	return sendFiles(&j, c.writer(streamFiles))
-}
-
-// keepSchedulerPatched opens an event that counts nothing, for as long as the guest lives. The first perf event of a thread makes the
-// kernel patch the scheduler's code (perf_sched_events in kernel/events/core.c), and the last one patches it back. QEMU's emulation
-// may show another processor the breakpoint of such a patch after it is gone, and the 6.12 kernel dies of "Oops: int3" in
-// __schedule: with tests that open and close events all the time, in every third run.
-func keepSchedulerPatched() error {
-	attr := unix.PerfEventAttr{Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_DUMMY, Size: unix.PERF_ATTR_SIZE_VER0}
-	_, err := unix.PerfEventOpen(&attr, 0, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
-	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) {
-		return nil // a kernel without them patches nothing
-	}
-	if err != nil {
-		return fmt.Errorf("perf event: %w", err)
-	}
-	return nil
 }
 
 // printResult prints the line that go test prints after a package.
