@@ -137,6 +137,14 @@ func (a Arg) Fetch() string {
 	return string(b)
 }
 
+// Size returns the bytes of the argument in the fixed part of a record.
+func (a Arg) Size() int {
+	if a.Base.Kind == Comm && a.Type.Name == "" {
+		return 4 // the kernel makes it a string
+	}
+	return a.Type.Size()
+}
+
 // String returns the argument as it stands in a definition.
 func (a Arg) String() string {
 	if a.Name == "" {

@@ -97,7 +97,18 @@ func (plan *Plan) arg(a Arg) int {
 	if i := slices.IndexFunc(plan.Args, a.sameBytes); i >= 0 {
 		return i
 	}
-	a.Name = fmt.Sprintf("a%d", len(plan.Args))
+	return plan.add(a)
+}
+
+// add adds an argument under a name that no other has: those of scalars are
+// chosen by others.
+func (plan *Plan) add(a Arg) int {
+	for n := len(plan.Args); ; n++ {
+		a.Name = fmt.Sprintf("a%d", n)
+		if !slices.ContainsFunc(plan.Args, func(have Arg) bool { return have.Name == a.Name }) {
+			break
+		}
+	}
 	plan.Args = append(plan.Args, a)
 	return len(plan.Args) - 1
 }
@@ -163,9 +174,7 @@ func (p *Planner) span(plan *Plan, ref Ref, start int64, size int) int {
 	// shared with an earlier argument.
 	first := len(plan.Args)
 	for i := range words {
-		a := ref.at(start + int64(8*i)).arg(word)
-		a.Name = fmt.Sprintf("a%d", len(plan.Args))
-		plan.Args = append(plan.Args, a)
+		plan.add(ref.at(start + int64(8*i)).arg(word))
 	}
 	return first
 }

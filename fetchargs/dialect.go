@@ -1,6 +1,10 @@
 package fetchargs
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"slices"
+)
 
 // A Dialect is what one kernel's fetch-arg parser accepts. It is found by
 // trial definitions, not by version: stable and vendor kernels backport.
@@ -35,13 +39,14 @@ var (
 // goes beyond them is refused with E2BIG or EINVAL, or silently cut, or has
 // crashed the kernel, depending on its version.
 const (
-	MaxArgs      = 128  // arguments of one probe
-	MaxArgText   = 63   // bytes of one argument after the name
-	MaxArgName   = 31   // bytes of its name
-	MaxLine      = 4093 // bytes of one definition
-	MaxArray     = 64   // elements of an array
-	MaxLoads     = 12   // nested loads; a fetch has 16 steps (FETCH_INSN_MAX)
-	MaxFixedSize = 2000 // bytes of the fixed part: a perf record holds 2,048 on older kernels
+	MaxArgs      = 128           // arguments of one probe
+	MaxArgText   = 63            // bytes of one argument after the name
+	MaxArgName   = 31            // bytes of its name
+	MaxLine      = 4093          // bytes of one definition
+	MaxArray     = 64            // elements of an array
+	MaxLoads     = 12            // nested loads; a fetch has 16 steps (FETCH_INSN_MAX)
+	MaxOffset    = math.MaxInt32 // of a load, in both directions: more is cut off (struct fetch_insn)
+	MaxFixedSize = 2000          // bytes of the fixed part: a perf record holds 2,048 on older kernels
 )
 
 // Check reports whether the kernel would take args in one definition; the
@@ -62,8 +67,10 @@ func Check(args []Arg) error {
 			return fmt.Errorf("%w: argument %s=%s follows %d pointers, at most %d", ErrLimit, a.Name, text, len(a.Loads), MaxLoads)
 		case a.Type.Count > MaxArray:
 			return fmt.Errorf("%w: argument %s=%s has %d elements, at most %d", ErrLimit, a.Name, text, a.Type.Count, MaxArray)
+		case slices.ContainsFunc(a.Loads, func(l Load) bool { return l.Offset > MaxOffset || l.Offset < -MaxOffset }):
+			return fmt.Errorf("%w: argument %s=%s has an offset over %d", ErrLimit, a.Name, text, MaxOffset)
 		}
-		size += a.Type.Size()
+		size += a.Size()
 	}
 	if size > MaxFixedSize {
 		return fmt.Errorf("%w: the record would have %d bytes, at most %d", ErrLimit, size, MaxFixedSize)

@@ -1,9 +1,6 @@
 package fetchargs
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // An Expr is a parsed field expression:
 //
@@ -82,9 +79,15 @@ func (n altNode) position() int    { return n.pos }
 // expression cannot exhaust the stack.
 const maxNesting = 64
 
+// maxExpr is the length of an expression; a whole definition has no more.
+const maxExpr = MaxLine
+
 // Parse parses a field expression. A fault is an [*ExprError] with its place.
 func Parse(text string) (*Expr, error) {
 	p := &exprParser{argParser: argParser{text: text}}
+	if len(text) > maxExpr {
+		return nil, p.fail("the expression is too long")
+	}
 	root, err := p.alternatives()
 	if err != nil {
 		return nil, err
@@ -165,8 +168,10 @@ func (p *exprParser) constant(msg string) (int64, error) {
 	if c := p.peek(); c < '0' || c > '9' {
 		return 0, p.fail(msg)
 	}
+	start := p.pos
 	n, err := p.number()
-	if err == nil && (n < 0 || n > 1<<40) {
+	if err == nil && n > 1<<40 {
+		p.pos = start
 		return 0, p.fail("the number is too large")
 	}
 	p.space()
@@ -285,7 +290,12 @@ func (p *exprParser) primary() (node, error) {
 		if name == "" {
 			return nil, p.fail("the name of a global variable is needed after @")
 		}
-		if n, err := strconv.ParseUint(name, 0, 64); err == nil {
+		if name[0] >= '0' && name[0] <= '9' {
+			n, err := parseNumber(name)
+			if err != nil {
+				p.pos = pos + 1
+				return nil, p.fail("an address is a number, 0xffffffff81000000")
+			}
 			return baseNode{pos, Base{Kind: Memory, Num: int64(n)}}, nil
 		}
 		return baseNode{pos, Base{Kind: Symbol, Name: name}}, nil

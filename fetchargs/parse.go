@@ -1,6 +1,7 @@
 package fetchargs
 
 import (
+	"math"
 	"strconv"
 	"strings"
 )
@@ -51,16 +52,38 @@ func (p *argParser) word(ok func(c byte) bool) string {
 	return p.text[start:p.pos]
 }
 
-// number takes an unsigned number, decimal or 0x hex.
+// number takes an unsigned number below 2⁶³, decimal or 0x hex.
 func (p *argParser) number() (int64, error) {
 	start := p.pos
-	s := p.word(isIdentByte)
-	n, err := strconv.ParseUint(s, 0, 64)
-	if err != nil || strings.Contains(s, "_") {
+	n, err := p.word64()
+	if err == nil && n > math.MaxInt64 {
+		p.pos = start
+		return 0, p.fail("the number is too large")
+	}
+	return int64(n), err
+}
+
+// word64 takes an unsigned number of 64 bits, such as an address.
+func (p *argParser) word64() (uint64, error) {
+	start := p.pos
+	n, err := parseNumber(p.word(isIdentByte))
+	if err != nil {
 		p.pos = start
 		return 0, p.fail("a number is needed here")
 	}
-	return int64(n), nil
+	return n, nil
+}
+
+// parseNumber reads a number as the kernel does, but for octal ones: nobody
+// who writes 010 means 8.
+func parseNumber(s string) (uint64, error) {
+	if len(s) > 1 && s[0] == '0' && s[1] >= '0' && s[1] <= '9' {
+		return 0, strconv.ErrSyntax
+	}
+	if hex, ok := strings.CutPrefix(s, "0x"); ok {
+		return strconv.ParseUint(hex, 16, 64)
+	}
+	return strconv.ParseUint(s, 10, 64)
 }
 
 func (p *argParser) fetch(a *Arg) error {
@@ -73,12 +96,14 @@ func (p *argParser) fetch(a *Arg) error {
 			l.User = true
 			p.pos++
 		}
+		start := p.pos
 		n, err := p.number()
 		if err != nil {
 			return err
 		}
-		if n < 0 {
-			return p.fail("the offset is too large")
+		if n > math.MaxInt32 {
+			p.pos = start
+			return p.fail("the offset is too large: the kernel keeps 32 bits of it")
 		}
 		if l.Offset = n; neg {
 			l.Offset = -n
@@ -118,15 +143,14 @@ func (p *argParser) base(b *Base) error {
 		return p.variable(b)
 	case '\\':
 		p.pos++
-		neg := p.peek() == '-'
-		if neg {
+		if p.peek() == '-' {
 			p.pos++
+			n, err := p.number()
+			*b = Base{Kind: Immediate, Num: -n}
+			return err
 		}
-		n, err := p.number()
-		if neg {
-			n = -n
-		}
-		*b = Base{Kind: Immediate, Num: n}
+		n, err := p.word64()
+		*b = Base{Kind: Immediate, Num: int64(n)}
 		return err
 	default:
 		return p.fail("a fetch starts with %register, @symbol, $variable, \\immediate or +offset(")
@@ -136,8 +160,8 @@ func (p *argParser) base(b *Base) error {
 
 func (p *argParser) memory(b *Base) error {
 	if c := p.peek(); c >= '0' && c <= '9' {
-		n, err := p.number()
-		*b = Base{Kind: Memory, Num: n}
+		n, err := p.word64()
+		*b = Base{Kind: Memory, Num: int64(n)}
 		return err
 	}
 	name := p.word(isSymbolByte)
@@ -195,11 +219,13 @@ func (p *argParser) argType(t *ArgType) error {
 	}
 	if p.peek() == '[' {
 		p.pos++
+		start := p.pos
 		n, err := p.number()
 		if err != nil {
 			return err
 		}
 		if n < 1 || n > MaxArray {
+			p.pos = start
 			return p.fail("an array has 1 to 64 elements")
 		}
 		if p.peek() != ']' {

@@ -25,13 +25,11 @@ type Planner struct {
 
 // A read is a value that was asked for.
 type read struct {
-	chain   int // index into Planner.chains: the pointers it hangs on
-	ref     Ref
-	size    int
-	str     bool
-	ustr    bool
-	scalar  int // 1 + index into scalars, 0 for none
-	pointer bool
+	chain int // index into Planner.chains: the pointers it hangs on
+	ref   Ref
+	size  int
+	str   bool
+	ustr  bool
 }
 
 // A chain is a base and the loads that lead to a pointer which is followed.
@@ -64,14 +62,12 @@ func (p *Planner) Value(ref Ref, size int) (Slot, error) {
 	switch {
 	case size <= 0:
 		return 0, fmt.Errorf("%w: %q is %s, whose size is not known", ErrNoType, ref.Expr, ref.Type)
-	case !ref.lvalue && size > 8:
+	case !ref.lvalue && size > min(8, ref.Size()):
 		return 0, fmt.Errorf("%w: %q is a %s of %d bytes, %d are needed", ErrNotFetchable, ref.Expr, ref.Type, ref.Size(), size)
 	case !ref.lvalue && ref.base.Kind == Comm:
 		return 0, fmt.Errorf("%w: $comm is text: give it the kind string", ErrNotFetchable)
 	case size > MaxArray*8:
 		return 0, fmt.Errorf("%w: %q has %d bytes, at most %d", ErrLimit, ref.Expr, size, MaxArray*8)
-	case size > 8 && len(ref.loads) == 0 && ref.base.Kind != Symbol && ref.base.Kind != Memory && !ref.lvalue:
-		return 0, fmt.Errorf("%w: %q", ErrNotFetchable, ref.Expr)
 	}
 	return p.add(read{ref: ref, size: size})
 }
@@ -123,10 +119,18 @@ func (ref Ref) Follows() int {
 	return n
 }
 
-// IsPlain reports whether the value is a parameter, return value or global
-// itself, so that it is the same whenever during the call it is read.
-func (ref Ref) IsPlain() bool {
-	return !ref.lvalue && len(ref.loads) == 0 || ref.base.Kind == Retval
+// IsPlain reports whether the value is a register, parameter or return value
+// itself, with no memory read for it, so that it is always there.
+func (ref Ref) IsPlain() bool { return !ref.lvalue && len(ref.loads) == 0 }
+
+// AtReturn reports whether the expression starts at something that has another
+// meaning when the function returns: $retval, a register, the stack.
+func (ref Ref) AtReturn() bool {
+	switch ref.base.Kind {
+	case Retval, Register, StackAddr, StackWord:
+		return true
+	}
+	return false
 }
 
 // Text asks for the NUL-terminated text that lies at ref, or to which ref, a
@@ -152,34 +156,64 @@ func (ref Ref) pointer() Ref {
 }
 
 // Scalar asks that ref be an argument of its own called name, so that the
-// kernel's event filter can compare it. It has 1, 2, 4 or 8 bytes. What is
-// returned is the argument's name, which may differ from the one wanted.
-func (p *Planner) Scalar(name string, ref Ref, size int) (string, error) {
+// kernel's event filter can compare it, as a signed number or as an unsigned
+// one, which bits are always. It has 1, 2, 4 or 8 bytes. What is returned is
+// the argument's name, which may differ from the one wanted.
+//
+// Nothing tells whether a pointer on the way was one: the value is for the
+// kernel alone.
+func (p *Planner) Scalar(name string, ref Ref, size int, signed bool) (string, error) {
 	if size == 0 {
 		size = ref.Size()
 	}
-	if size != 1 && size != 2 && size != 4 && size != 8 && ref.bitSize == 0 || ref.off != 0 && !ref.lvalue {
+	if size != 1 && size != 2 && size != 4 && size != 8 && ref.bitSize == 0 || ref.off != 0 && !ref.lvalue ||
+		!ref.lvalue && size > ref.Size() || ref.base.Kind == Comm {
 		return "", fmt.Errorf("%w: %q cannot be compared by the kernel", ErrNotFetchable, ref.Expr)
 	}
-	if _, err := p.chain(ref); err != nil {
+	if err := ref.check(); err != nil {
 		return "", err
 	}
-	typ := p.number(size, ref.Type.Signed && size == ref.Type.Size)
+	typ := p.number(size, signed)
 	if ref.bitSize != 0 {
 		typ = bitField(ref)
 	}
-	name = filterName(name)
-	for i := range p.scalars {
-		s := &p.scalars[i]
+	for _, s := range p.scalars {
 		if s.ref.key() == ref.key() && s.typ == typ {
 			return s.name, nil
 		}
-		if s.name == name {
-			name += "_"
-		}
+	}
+	name = filterName(name)
+	taken := func(name string) bool {
+		return slices.ContainsFunc(p.scalars, func(s scalar) bool { return s.name == name })
+	}
+	for base, n := name, 2; taken(name); n++ {
+		name = fmt.Sprintf("%s_%d", base, n)
 	}
 	p.scalars = append(p.scalars, scalar{name: name, ref: ref, typ: typ})
 	return name, nil
+}
+
+// Retain drops the scalars that turned out not to be needed: those for whose
+// names keep is false.
+func (p *Planner) Retain(keep func(name string) bool) {
+	p.scalars = slices.DeleteFunc(p.scalars, func(s scalar) bool { return !keep(s.name) })
+}
+
+// check refuses what is a value in C and nothing that can be fetched.
+func (ref Ref) check() error {
+	n := len(ref.loads)
+	if ref.lvalue {
+		n++
+	}
+	switch {
+	case !ref.lvalue && len(ref.loads) == 0 && (ref.base.Kind == Symbol || ref.base.Kind == Memory):
+		return fmt.Errorf("%w: %q is an address, and only what lies there can be fetched", ErrNotFetchable, ref.Expr)
+	case ref.bitOff+ref.bitSize > 64:
+		return fmt.Errorf("%w: the bit field %q lies over more than 8 bytes", ErrNotFetchable, ref.Expr)
+	case n > MaxLoads:
+		return fmt.Errorf("%w: %q reads memory %d times, at most %d", ErrLimit, ref.Expr, n, MaxLoads)
+	}
+	return nil
 }
 
 // number is the type of an integer of size bytes.
@@ -210,10 +244,13 @@ func filterName(name string) string {
 	case l == "comm" || l == "cpu" || l == "stacktrace", strings.HasPrefix(l, "common_"), strings.HasPrefix(l, "__probe_"), l == "ip":
 		name += "_"
 	}
-	return name[:min(len(name), MaxArgName-2)]
+	return name[:min(len(name), MaxArgName-4)] // with space for a number
 }
 
 func (p *Planner) add(r read) (Slot, error) {
+	if err := r.ref.check(); err != nil {
+		return 0, err
+	}
 	hangs := r.ref
 	if r.str && r.ref.lvalue {
 		// The kernel tells by itself when a text cannot be read, and reads
@@ -242,9 +279,6 @@ func (p *Planner) chain(ref Ref) (int, error) {
 		}
 		loads = loads[:len(loads)-1]
 	}
-	if len(ref.loads) > MaxLoads {
-		return 0, fmt.Errorf("%w: %q follows %d pointers, at most %d", ErrLimit, ref.Expr, len(ref.loads), MaxLoads)
-	}
 	parent := 0
 	for i := 0; i <= len(loads); i++ {
 		if i == 0 && direct {
@@ -254,7 +288,7 @@ func (p *Planner) chain(ref Ref) (int, error) {
 		key := ptr.key()
 		at := slices.IndexFunc(p.chains, func(c chain) bool { return c.key == key })
 		if at < 0 {
-			p.reads = append(p.reads, read{chain: parent, ref: ptr, size: 8, pointer: true})
+			p.reads = append(p.reads, read{chain: parent, ref: ptr, size: 8})
 			at = len(p.chains)
 			p.chains = append(p.chains, chain{parent: parent, key: key, read: len(p.reads) - 1})
 			if at >= maxChains {

@@ -56,11 +56,11 @@ func (plan *Plan) Layout(places []ArgPlace) (*Layout, error) {
 	for _, pl := range plan.places {
 		off := at[pl.arg].Offset + pl.off
 		// A value that runs over several arguments needs them side by side.
-		for have, i := at[pl.arg].Size, pl.arg; pl.off+pl.size > have; {
-			if i++; i >= len(at) || at[i].Offset != at[i-1].Offset+at[i-1].Size {
+		for have, i := plan.Args[pl.arg].Type.Size(), pl.arg; pl.off+pl.size > have; {
+			if i++; i >= len(at) || at[i].Offset != at[i-1].Offset+plan.Args[i-1].Type.Size() {
 				return nil, fmt.Errorf("the event's format does not keep %s and the arguments after it together", plan.Args[pl.arg].Name)
 			}
-			have += at[i].Size
+			have += plan.Args[i].Type.Size()
 		}
 		l.slots = append(l.slots, slot{off: off, size: pl.size, chain: uint8(pl.chain), str: pl.str})
 	}

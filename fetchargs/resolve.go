@@ -115,7 +115,9 @@ func (r *resolver) parameter(n nameNode) (Ref, error) {
 			if !t.Dialect.ReturnArgs {
 				return Ref{}, r.fail(n, ErrNotFetchable, "parameter %q is gone when %s returns", n.name, t.Func.Name)
 			}
-			base = Base{Kind: ArgNum, Num: int64(i + 1)}
+			if base, err = t.returnParam(i); err != nil {
+				return Ref{}, r.fail(n, ErrNotFetchable, "%v", err)
+			}
 		}
 		return Ref{base: base, Type: p.Type}, nil
 	}
@@ -134,6 +136,16 @@ func (t *Target) param(i int) (Base, error) {
 		}
 	}
 	return t.Arch.Param(i)
+}
+
+// returnParam is parameter i as return probes have it. The kernel's own $argN
+// knows the parameters in registers, and on amd64 those on the stack
+// (regs_get_kernel_argument in arch/*/include/asm/ptrace.h).
+func (t *Target) returnParam(i int) (Base, error) {
+	if n := len(paramRegisters[t.Arch]); i >= n && t.Arch != AMD64 {
+		return Base{}, fmt.Errorf("return probes know the first %d parameters only", n)
+	}
+	return Base{Kind: ArgNum, Num: int64(i + 1)}, nil
 }
 
 func (r *resolver) baseValue(n baseNode) (Ref, error) {
@@ -156,17 +168,17 @@ func (r *resolver) baseValue(n baseNode) (Ref, error) {
 		if t.Return && !t.Dialect.ReturnArgs {
 			return Ref{}, r.fail(n, ErrNotFetchable, "$arg%d is gone when the function returns", b.Num)
 		}
-		typ := unsignedLong
-		if t.Func != nil && int(b.Num) <= len(t.Func.Members) {
-			typ = t.Func.Members[b.Num-1].Type
-		}
-		if t.Return {
-			return Ref{base: b, Type: typ}, nil
-		}
 		if t.NoParams != "" {
 			return Ref{}, r.fail(n, ErrNotFetchable, "$arg%d cannot be named: %s", b.Num, t.NoParams)
 		}
-		at, err := t.Arch.Param(int(b.Num) - 1)
+		typ, find := unsignedLong, t.Arch.Param
+		if t.Func != nil && int(b.Num) <= len(t.Func.Members) {
+			typ, find = t.Func.Members[b.Num-1].Type, t.param
+		}
+		at, err := find(int(b.Num) - 1)
+		if err == nil && t.Return {
+			at, err = t.returnParam(int(b.Num) - 1)
+		}
 		if err != nil {
 			return Ref{}, r.fail(n, ErrNotFetchable, "%v", err)
 		}
@@ -270,9 +282,25 @@ func (r *resolver) target(at node, x Ref, n int64) (Ref, error) {
 	if elem.Size == 0 {
 		return Ref{}, r.fail(at, ErrNoType, "%s points to something of unknown size; cast it", x.Type)
 	}
-	x.off += n * int64(elem.Size)
-	x.Type, x.lvalue, x.bitSize = elem, true, 0
+	if x.base.Kind == Comm && len(x.loads) == 0 {
+		return Ref{}, r.fail(at, ErrNotFetchable, "$comm is a text of its own, of which no part can be taken")
+	}
+	if !x.move(n, elem.Size) {
+		return Ref{}, r.fail(at, ErrLimit, "the kernel cannot reach so far: an offset has 32 bits")
+	}
+	x.Type, x.lvalue, x.bitOff, x.bitSize = elem, true, 0, 0
 	return x, nil
+}
+
+// move adds n elements of size bytes to the place of x, and tells whether that
+// is still one that can be reached.
+func (x *Ref) move(n int64, size int) bool {
+	const most = MaxOffset
+	if size > 0 && (n > most/int64(size) || n < -most/int64(size)) {
+		return false
+	}
+	x.off += n * int64(size)
+	return x.off <= most && x.off >= -most
 }
 
 func (r *resolver) unary(n unaryNode) (Ref, error) {
@@ -300,12 +328,37 @@ func (r *resolver) cast(n castNode) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
+	from := x.Type
 	x = x.rvalue()
-	if typ.Kind == Struct || typ.Kind == Union || typ.Kind == Array {
+	switch {
+	case typ.Kind == Struct || typ.Kind == Union || typ.Kind == Array:
 		return Ref{}, r.fail(n, ErrNotFetchable, "a value cannot become a %s; cast to a pointer to it", typ)
+	case x.bitSize != 0:
+		return Ref{}, r.fail(n, ErrNotFetchable, "a bit field cannot be cast")
+	case (from.Kind == Struct || from.Kind == Union) && (typ.Kind == Pointer || from.Size > 8):
+		return Ref{}, r.fail(n, ErrNotFetchable, "%s is no number; name a member, or cast its address: (%s)&…", from, typ)
+	case typ.Kind == Pointer && x.Type.Size < typ.Size:
+		return Ref{}, r.fail(n, ErrNotFetchable, "%s has %d bytes and can be no pointer", x.Type, x.Type.Size)
 	}
-	x.Type, x.bitSize = typ, 0
+	size := min(typ.Size, x.Type.Size)
+	if typ.Kind == Bool {
+		size = x.Type.Size // it asks whether any bit is set
+	}
+	if size < x.Type.Size && x.off != 0 && !x.lvalue {
+		return Ref{}, r.fail(n, ErrNotFetchable, "a sum cannot be made smaller: cast first, then add")
+	}
+	if size != typ.Size {
+		typ = narrowed(typ, x.Type, size)
+	}
+	x.Type = typ
 	return x, nil
+}
+
+// narrowed is the type of a value of type from that was cast to a wider type:
+// a cast reads no more bytes than there are, and the value, with its sign,
+// stays what it was.
+func narrowed(to, from *Type, size int) *Type {
+	return &Type{Kind: to.Kind, Name: to.Name, Size: size, Signed: from.Signed, Values: to.Values}
 }
 
 func (r *resolver) typeNamed(n castNode) (*Type, error) {
@@ -355,12 +408,22 @@ func (r *resolver) add(n addNode) (Ref, error) {
 		return Ref{}, r.fail(n, ErrNotFetchable, "nothing can be added to a bit field")
 	}
 	x = x.rvalue()
+	switch x.Type.Kind {
+	case Struct, Union, Float:
+		return Ref{}, r.fail(n, ErrNotFetchable, "nothing can be added to a %s", x.Type)
+	}
 	size := int64(1)
 	if x.Type.Kind == Pointer {
 		size = int64(max(1, x.Type.Elem().Size))
 	}
-	x.off += n.n * size
-	x.bitSize = 0
+	if x.base.Kind == Comm && len(x.loads) == 0 {
+		return Ref{}, r.fail(n, ErrNotFetchable, "nothing can be added to $comm")
+	}
+	if x.Type.Kind != Pointer {
+		x.off += n.n // a number, which user space adds: not an offset for the kernel
+	} else if !x.move(n.n, int(size)) {
+		return Ref{}, r.fail(n, ErrLimit, "the kernel cannot reach so far: an offset has 32 bits")
+	}
 	return x, nil
 }
 

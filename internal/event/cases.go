@@ -10,9 +10,15 @@ type boundCase struct {
 }
 
 type boundCond struct {
-	at  int
-	op  CondOp
-	num int64
+	at     int
+	op     CondOp
+	num    int64
+	signed bool // how AtLeast compares
+}
+
+// bind finds the place of the value that a condition is about.
+func (t target) bind(c Cond) boundCond {
+	return boundCond{t.field.out[t.part], c.Op, c.Num, t.kind().Class == Signed}
 }
 
 func (b *boundCase) rename(to []int) {
@@ -42,7 +48,7 @@ func (b *boundCase) holds(all []Value) bool {
 				return false
 			}
 		case AtLeast:
-			if int64(v.Num) < c.num {
+			if c.signed && int64(v.Num) < c.num || !c.signed && c.num > 0 && v.Num < uint64(c.num) {
 				return false
 			}
 		}
@@ -53,33 +59,27 @@ func (b *boundCase) holds(all []Value) bool {
 // bindCases binds a field that is made from others, which come before it.
 func (p *Program) bindCases(c *Compiled, f *Field) error {
 	b := &boundField{field: f, kind: f.Kind}
-	place := func(name string) (int, error) {
-		to, ok := c.byName[name]
-		if !ok {
-			return 0, fmt.Errorf("%s is no field before it", name)
-		}
-		if b.kind == nil {
-			b.kind = to.kind()
-		}
-		return to.field.out[to.part], nil
-	}
 	for _, k := range f.Cases {
 		bc := boundCase{from: -1, text: []byte(k.Text)}
-		if k.Text != "" {
-			b.kind = plainText
-		} else {
-			i, err := place(k.From)
-			if err != nil {
-				return err
+		kind := plainText
+		if k.From != "" {
+			to, ok := c.byName[k.From]
+			if !ok {
+				return fmt.Errorf("%s is no field before it", k.From)
 			}
-			bc.from = i
+			bc.from, kind = to.field.out[to.part], to.kind()
+		}
+		if b.kind == nil {
+			b.kind = kind
+		} else if !b.kind.shows(kind) {
+			return fmt.Errorf("a column cannot be a %s in one case and a %s in another", b.kind.Name, kind.Name)
 		}
 		for _, cond := range k.If {
 			to, ok := c.byName[cond.Field]
 			if !ok {
 				return fmt.Errorf("%s is no field before it", cond.Field)
 			}
-			bc.conds = append(bc.conds, boundCond{to.field.out[to.part], cond.Op, cond.Num})
+			bc.conds = append(bc.conds, to.bind(cond))
 		}
 		b.cases = append(b.cases, bc)
 	}

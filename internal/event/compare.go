@@ -19,12 +19,12 @@ func (op Op) String() string {
 	return [...]string{"", "==", "!=", "<", "<=", ">", ">="}[op]
 }
 
-// An Operand is the constant side of a comparison: a prefix (a single address
-// has all its bits), a text, or a number.
+// An Operand is the constant side of a comparison. The class of the field says
+// which of these it is.
 type Operand struct {
-	Prefix netip.Prefix // valid: an address or network
-	Text   string
-	Num    int64 // where neither of the others is set
+	Prefix netip.Prefix // Address: a network, or an address with all its bits
+	Text   string       // Text
+	Num    int64        // Unsigned, Signed; Bool: 0 and 1
 }
 
 // A Comparer turns one comparison of a field with a constant into the text of

@@ -3,6 +3,8 @@ package event
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
+	"math/bits"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -19,12 +21,12 @@ var _ Comparer = (*Compiled)(nil)
 func (c *Compiled) Compare(field string, op Op, operand Operand) (text string, exact, ok bool) {
 	switch field {
 	case "comm":
-		if c.Softirq || !c.dialect.CommFilter || operand.Text == "" || op > Ne || strings.ContainsAny(operand.Text, "\"\\*?\n") {
+		if c.Softirq || !c.dialect.CommFilter || operand.Text == "" || op > Ne || strings.ContainsFunc(operand.Text, notInFilter) {
 			return "", false, false
 		}
-		return fmt.Sprintf("comm %s %q", op, operand.Text), true, true
+		return fmt.Sprintf("comm %s \"%s\"", op, operand.Text), true, true
 	case "cpu":
-		if !c.dialect.CommFilter || operand.Text != "" || operand.Num < 0 {
+		if !c.dialect.CommFilter || operand.Num < 0 || operand.Num > math.MaxInt32 {
 			return "", false, false
 		}
 		return fmt.Sprintf("cpu %s %d", op, operand.Num), true, true
@@ -40,6 +42,12 @@ func (c *Compiled) Compare(field string, op Op, operand Operand) (text string, e
 		return "", false, false
 	}
 	return c.compareValue(field, to, op, operand)
+}
+
+// notInFilter tells the characters that a text in a kernel filter cannot have,
+// or that would mean something else there.
+func notInFilter(r rune) bool {
+	return r < ' ' || r > '~' || strings.ContainsRune("\"\\*?", r)
 }
 
 // expr is where the value of a target lies alone, with the condition for that.
@@ -64,23 +72,26 @@ func (t target) expr() (string, *When) {
 
 func (c *Compiled) compareValue(field string, to target, op Op, operand Operand) (text string, exact, ok bool) {
 	kind := to.kind()
-	if operand.Text != "" {
+	switch kind.Class {
+	case Text:
 		if kind.Lookup == nil || op > Ne {
-			return "", false, false
+			return "", false, false // names are not ordered
 		}
 		n, known := kind.Lookup(operand.Text)
 		if !known {
 			return "", false, false
 		}
 		operand = Operand{Num: int64(n)}
-	} else if kind.Lookup != nil && kind.Class == Text {
-		return "", false, false // names are not ordered
+	case Address:
+		if !operand.Prefix.IsValid() {
+			return "", false, false
+		}
 	}
 	expr, when := to.expr()
 	if expr == "" || to.field.addend != 0 {
 		return "", false, false
 	}
-	if when != nil && c.assured[when.Expr] == when.Value {
+	if when != nil && c.isAssured(when) {
 		when = nil
 	}
 	if kind.Compare == CompareIPv4 && !operand.Prefix.Addr().Is4() {
@@ -115,44 +126,52 @@ func (c *Compiled) number(name, expr string, op Op, n int64) (string, bool) {
 }
 
 func (c *Compiled) compareRef(name string, kind *Kind, ref fetchargs.Ref, op Op, operand Operand) (text string, exact, ok bool) {
-	// A fault leaves what the last event had, which may pass: user space
-	// must look again where a pointer in memory was followed.
-	exact = ref.Follows() == 0
-	size, num := 0, operand.Num
+	constant, size, signed := "", 0, false
+	whole := true // the kernel compares all that the constant has
 	switch kind.Compare {
 	case CompareNumber:
-		if operand.Prefix.IsValid() || ref.Type.Kind == fetchargs.Pointer && !ref.InMemory() && ref.Addend() != 0 {
-			return "", false, false
-		}
-		size = ref.Size()
-		_, bits := ref.Bits()
-		if bits == 0 {
-			bits = size * 8
-		}
-		if !fits(num, bits, ref.Type.Signed) {
+		size, signed = ref.Size(), kind.signed(ref.Type)
+		if constant, ok = numberFor(kind, ref, op, operand.Num, signed); !ok {
 			return "", false, false
 		}
 	case CompareBE16:
-		if op > Ne || num < 0 || num > 0xffff {
+		if op > Ne || operand.Num < 0 || operand.Num > 0xffff {
 			return "", false, false
 		}
-		size, num = 2, num&0xff<<8|num>>8
+		ref, size = ref.Target(), 2
+		constant = strconv.Itoa(int(bits.ReverseBytes16(uint16(operand.Num))))
 	case CompareIPv4:
-		size, num, exact = prefixBytes(operand.Prefix, exact)
-		if size == 0 || op > Ne || op == Ne && (!exact || size < 4) {
+		var num int64
+		size, num, whole = prefixBytes(operand.Prefix)
+		if size == 0 || op > Ne || op == Ne && !whole {
 			return "", false, false
 		}
+		ref, constant = ref.Target(), strconv.FormatInt(num, 10)
 	default:
 		return "", false, false
 	}
-	if kind.Compare != CompareNumber {
-		ref = ref.Target()
-	}
-	arg, err := c.first().planner.Scalar(name, ref, size)
+	arg, err := c.first().planner.Scalar(name, ref, size, signed)
 	if err != nil {
 		return "", false, false
 	}
-	return arg + " " + op.String() + " " + strconv.FormatInt(num, 10), exact, true
+	// What a fault leaves in the record may pass, though the value is absent:
+	// user space must look again. Only what is read from no memory is sure.
+	return arg + " " + op.String() + " " + constant, whole && ref.IsPlain(), true
+}
+
+// numberFor writes the constant with which the kernel compares a number.
+func numberFor(kind *Kind, ref fetchargs.Ref, op Op, n int64, signed bool) (string, bool) {
+	_, width := ref.Bits()
+	switch {
+	case width == 0 && ref.Size() == 8 && !signed && kind.Lookup != nil:
+		return strconv.FormatUint(uint64(n), 10), true // an address: all 64 bits are used
+	case width == 0:
+		return strconv.FormatInt(n, 10), fits(n, 8*ref.Size(), signed)
+	case signed:
+		// The kernel takes the bits for an unsigned number.
+		return strconv.FormatUint(uint64(n)&(1<<width-1), 10), op <= Ne && fits(n, width, true)
+	}
+	return strconv.FormatInt(n, 10), fits(n, width, false)
 }
 
 // fits reports whether n is in the range of an integer of so many bits: the
@@ -168,19 +187,20 @@ func fits(n int64, bits int, signed bool) bool {
 }
 
 // prefixBytes returns how many leading bytes of an IPv4 address a kernel filter
-// can compare with a prefix, as the number that they are in little-endian.
-func prefixBytes(p netip.Prefix, exact bool) (size int, num int64, _ bool) {
+// can compare with a prefix, as the number that they are in little-endian, and
+// whether they are all of the prefix.
+func prefixBytes(p netip.Prefix) (size int, num int64, whole bool) {
 	if !p.IsValid() || !p.Addr().Is4() {
 		return 0, 0, false
 	}
 	a := p.Masked().Addr().As4()
 	switch bits := p.Bits(); {
 	case bits == 32:
-		return 4, int64(binary.LittleEndian.Uint32(a[:])), exact
+		return 4, int64(binary.LittleEndian.Uint32(a[:])), true
 	case bits >= 16:
-		return 2, int64(binary.LittleEndian.Uint16(a[:])), exact && bits == 16
+		return 2, int64(binary.LittleEndian.Uint16(a[:])), bits == 16
 	case bits >= 8:
-		return 1, int64(a[0]), exact && bits == 8
+		return 1, int64(a[0]), bits == 8
 	}
 	return 0, 0, false
 }
@@ -191,14 +211,15 @@ func (c *Compiled) compareCases(f *boundField, op Op, operand Operand) (text str
 	var alternatives, before []string
 	exact = true
 	for _, k := range f.field.Cases {
-		is, not, ok := c.conditions(k.If)
+		is, not, certain, ok := c.conditions(k.If)
 		if !ok {
 			return "", false, false
 		}
+		exact = exact && certain
 		terms := append(slices.Clone(before), is...)
 		switch {
 		case k.Text != "":
-			if operand.Text == "" || op > Ne {
+			if op > Ne {
 				return "", false, false
 			}
 			if (k.Text == operand.Text) == (op == Eq) {
@@ -212,7 +233,12 @@ func (c *Compiled) compareCases(f *boundField, op Op, operand Operand) (text str
 			exact = exact && ok && ex
 			alternatives = append(alternatives, strings.Join(terms, " && "))
 		}
-		before = append(before, not)
+		if len(k.If) == 0 {
+			break // no later case is ever tried
+		}
+		if certain {
+			before = append(before, not)
+		}
 	}
 	if len(alternatives) == 0 || slices.Contains(alternatives, "") {
 		return "", false, false
@@ -221,30 +247,38 @@ func (c *Compiled) compareCases(f *boundField, op Op, operand Operand) (text str
 }
 
 // conditions writes conditions for the kernel, each by itself, and the opposite
-// of all together.
-func (c *Compiled) conditions(conds []Cond) (is []string, not string, ok bool) {
+// of all together. certain tells that the values are there in any case: where
+// one is absent the condition does not hold, but the kernel has something else
+// in its place, for which it might, so that the opposite is of no use.
+func (c *Compiled) conditions(conds []Cond) (is []string, not string, certain, ok bool) {
 	var opposite []string
+	certain = true
 	for _, cond := range conds {
 		to, known := c.byName[cond.Field]
 		if !known {
-			return nil, "", false
+			return nil, "", false, false
 		}
 		op := [...]Op{Equals: Eq, NotEquals: Ne, AtLeast: Ge}[cond.Op]
 		inverse := [...]Op{Equals: Ne, NotEquals: Eq, AtLeast: Lt}[cond.Op]
 		expr, when := to.expr()
-		if expr == "" || when != nil || to.field.half != c.first() {
-			return nil, "", false
+		if expr == "" || when != nil || to.field.half != c.first() || to.field.addend != 0 {
+			return nil, "", false, false
 		}
-		yes, ok1 := c.number(cond.Field, expr, op, cond.Num)
-		no, ok2 := c.number(cond.Field, expr, inverse, cond.Num)
+		ref, err := c.first().resolve(expr)
+		if err != nil {
+			return nil, "", false, false
+		}
+		yes, exact, ok1 := c.compareRef(cond.Field, to.kind(), ref, op, Operand{Num: cond.Num})
+		no, _, ok2 := c.compareRef(cond.Field, to.kind(), ref, inverse, Operand{Num: cond.Num})
 		if !ok1 || !ok2 {
-			return nil, "", false
+			return nil, "", false, false
 		}
+		certain = certain && exact
 		is, opposite = append(is, yes), append(opposite, no)
 	}
 	not = strings.Join(opposite, " || ")
 	if len(opposite) > 1 {
 		not = "(" + not + ")"
 	}
-	return is, not, true
+	return is, not, certain, true
 }

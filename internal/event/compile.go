@@ -24,7 +24,7 @@ type Compiled struct {
 	fields  []*boundField
 	byName  map[string]target
 	only    boundCase
-	assured map[string]int64 // expressions that Only fixes to a number
+	assured map[string]int64 // values that Only fixes to a number, by how they are fetched
 	types   fetchargs.Types
 	dialect fetchargs.Dialect
 	pairs   pairs
@@ -51,6 +51,8 @@ type boundField struct {
 
 	addend           int64
 	bitOff, bitWidth int
+	signed           bool    // how a number of few bits extends to more
+	whole            [8]byte // the number, where it had to be computed
 	in               [][]byte
 	parts            []Value
 }
@@ -83,7 +85,7 @@ func (p *Program) compile(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
 	if pr.Return {
 		t.Return = true
 		c.Return = &Half{target: t, planner: fetchargs.NewPlanner(k.Dialect)}
-		if !c.Return.suffices(pr.Fields) {
+		if !c.Return.suffices(p, pr.Fields, k) {
 			c.Entry = entry
 		}
 	} else {
@@ -91,7 +93,7 @@ func (p *Program) compile(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
 	}
 	for i := range pr.Fields {
 		f := &pr.Fields[i]
-		if f.OnRequest && !slices.Contains(p.requested, f.Name) {
+		if !p.wants(f) {
 			continue
 		}
 		err := p.bind(c, f, k)
@@ -107,12 +109,24 @@ func (p *Program) compile(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
 		if !ok {
 			return nil, fmt.Errorf("%s: condition on %s, which is no field", symbol, cond.Field)
 		}
-		c.only.conds = append(c.only.conds, boundCond{to.field.out[to.part], cond.Op, cond.Num})
-		if expr, _ := to.expr(); cond.Op == Equals && expr != "" {
-			c.assured[expr] = cond.Num
+		c.only.conds = append(c.only.conds, to.bind(cond))
+		if expr, when := to.expr(); cond.Op == Equals && expr != "" && when == nil {
+			if ref, err := c.first().resolve(expr); err == nil {
+				c.assured[ref.String()] = cond.Num
+			}
 		}
 	}
 	return c, nil
+}
+
+// isAssured tells whether Only makes sure of a condition.
+func (c *Compiled) isAssured(w *When) bool {
+	ref, err := c.first().resolve(w.Expr)
+	if err != nil {
+		return false
+	}
+	n, ok := c.assured[ref.String()]
+	return ok && n == w.Value
 }
 
 func exampleRegister(a fetchargs.Arch) string {
@@ -122,20 +136,29 @@ func exampleRegister(a fetchargs.Arch) string {
 	return "…"
 }
 
-// suffices tells whether a return probe alone can have all fields with the
-// values that they had at entry: parameters themselves, from 6.9 on.
-func (h *Half) suffices(fields []Field) bool {
+// suffices tells whether a return probe alone can have all fields as they are
+// meant: what belongs to the return, and, from 6.9 on, parameters themselves,
+// with the values that they had at entry. Memory may have changed since.
+func (h *Half) suffices(p *Program, fields []Field, k Kernel) bool {
 	for i := range fields {
-		if fields[i].Expr == "" {
+		f := &fields[i]
+		if f.Expr == "" || !p.wants(f) {
 			continue
 		}
-		ref, err := h.resolve(fields[i].Expr)
-		if err != nil || !ref.IsPlain() || fields[i].Kind != nil && len(fields[i].Kind.Parts) > 0 {
+		ref, err := h.resolve(f.Expr)
+		if err != nil {
+			return false
+		}
+		kind, err := f.kindFor(ref, k.Symbol)
+		if err != nil || !ref.AtReturn() && (!ref.IsPlain() || kind.readsMemory(ref)) {
 			return false
 		}
 	}
 	return true
 }
+
+// wants tells whether a field is to be fetched in this run.
+func (p *Program) wants(f *Field) bool { return !f.OnRequest || slices.Contains(p.requested, f.Name) }
 
 func (h *Half) resolve(text string) (fetchargs.Ref, error) {
 	e, err := fetchargs.Parse(text)
@@ -145,19 +168,23 @@ func (h *Half) resolve(text string) (fetchargs.Ref, error) {
 	return h.target.Resolve(e)
 }
 
-// half chooses where a field is read: at entry if it can be, so that return
-// probes show what the function was called with.
+// half chooses where a field is read: what starts at $retval, a register or the
+// stack when the function returns, everything else at entry if it can be, so
+// that return probes show what the function was called with.
 func (c *Compiled) half(expr string) (*Half, fetchargs.Ref, error) {
-	var entryErr error
-	if c.Entry != nil {
+	if c.Return == nil {
 		ref, err := c.Entry.resolve(expr)
-		if err == nil || c.Return == nil {
-			return c.Entry, ref, err
-		}
-		entryErr = err
+		return c.Entry, ref, err
 	}
 	ref, err := c.Return.resolve(expr)
-	if err != nil && entryErr != nil && !strings.Contains(expr, "$retval") {
+	if c.Entry == nil || err == nil && ref.AtReturn() {
+		return c.Return, ref, err
+	}
+	atEntry, entryErr := c.Entry.resolve(expr)
+	switch {
+	case entryErr == nil:
+		return c.Entry, atEntry, nil
+	case err != nil && !strings.Contains(expr, "$retval"):
 		err = entryErr
 	}
 	return c.Return, ref, err
@@ -171,15 +198,11 @@ func (p *Program) bind(c *Compiled, f *Field, k Kernel) error {
 	if err != nil {
 		return err
 	}
-	kind := f.Kind
-	switch {
-	case kind != nil:
-	case f.KindName != "":
-		kind, err = kindNamed(f.KindName, ref.Type, k.Symbol)
-	default:
-		kind, err = kindOf(ref.Type, k.Symbol)
-	}
+	kind, err := f.kindFor(ref, k.Symbol)
 	if err != nil {
+		return err
+	}
+	if err := kind.fits(ref); err != nil {
 		return err
 	}
 	b := &boundField{field: f, kind: kind, half: half, in: make([][]byte, len(kind.Reads)), parts: make([]Value, max(1, len(kind.Parts)))}
@@ -193,6 +216,10 @@ func (p *Program) bind(c *Compiled, f *Field, k Kernel) error {
 	if len(kind.Parts) == 0 {
 		b.addend = ref.Addend()
 		b.bitOff, b.bitWidth = ref.Bits()
+		b.signed = ref.Type.Signed
+		if b.bitWidth != 0 {
+			b.signed = kind.signed(ref.Type)
+		}
 	}
 	c.fields = append(c.fields, b)
 	return p.columns(c, b)
@@ -226,16 +253,18 @@ func (p *Program) columns(c *Compiled, b *boundField) error {
 		name := cmp.Or(f.Name, columnName(f.Expr))
 		return p.column(c, b, 0, Column{Name: name, Help: cmp.Or(f.Help, f.Expr), Kind: b.kind, Wide: f.Wide}, f.Hidden)
 	}
+	prefix := f.Name
+	for i := range b.kind.Parts {
+		if name, _ := f.pick(&b.kind.Parts[i]); prefix == "" && c.byName[name].field != nil {
+			prefix = columnName(f.Expr) // for all of them, so that they stay together
+		}
+	}
 	for i := range b.kind.Parts {
 		part := &b.kind.Parts[i]
 		name, help := f.pick(part)
 		if name == "" {
 			b.out = append(b.out, -1)
 			continue
-		}
-		prefix := f.Name
-		if _, taken := c.byName[name]; prefix == "" && taken {
-			prefix = columnName(f.Expr)
 		}
 		if prefix != "" {
 			name = prefix + "_" + name

@@ -1,7 +1,10 @@
 package event
 
 import (
+	"encoding/binary"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/skprobe/skprobe/fetchargs"
 )
@@ -10,6 +13,8 @@ import (
 // the text that the compiled probe's Compare gave, for the half that begins
 // the event, "" for none.
 func (c *Compiled) Build(filter string) (err error) {
+	names := namesIn(filter)
+	c.first().planner.Retain(func(name string) bool { return slices.Contains(names, name) })
 	for _, h := range c.Halves() {
 		if h.Plan, err = h.planner.Build(); err != nil {
 			return &FieldError{c.Symbol, "fields", err}
@@ -17,6 +22,16 @@ func (c *Compiled) Build(filter string) (err error) {
 	}
 	c.first().Filter = filter
 	return nil
+}
+
+// namesIn lists the names in the text of a filter.
+func namesIn(filter string) []string {
+	for i, part := range strings.Split(filter, `"`) {
+		if i%2 == 1 {
+			filter = strings.Replace(filter, `"`+part+`"`, " ", 1) // a text is none
+		}
+	}
+	return strings.FieldsFunc(filter, func(r rune) bool { return r > '~' || !isNameByte(byte(r)) })
 }
 
 // Halves returns the definitions of the probe, in the order of their events.
@@ -42,7 +57,20 @@ func (h *Half) Bind(places []fetchargs.ArgPlace) (err error) {
 	return err
 }
 
-// Decode fills ev's values from a record of half h, made by thread tid. ok is
+// Thread identifies what made a record, for [Compiled.Decode]: its thread as
+// the kernel itself numbers them, since perf knows no thread outside its own
+// pid namespace; or the CPU, for the idle tasks, of which each CPU has one and
+// all have the number 0.
+func Thread(record []byte, cpu uint32) uint32 {
+	if len(record) >= 8 { // common_type, common_flags, common_preempt_count, common_pid
+		if tid := binary.LittleEndian.Uint32(record[4:]); tid != 0 {
+			return tid
+		}
+	}
+	return 1<<31 | cpu
+}
+
+// Decode fills ev's values from a record of half h, made by a [Thread]. ok is
 // false where the event is not complete: a function was entered, or one
 // returns that was entered before tracing began.
 func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok bool, err error) {
@@ -100,12 +128,12 @@ func (f *boundField) decode(record []byte, present uint64, all []Value) {
 		if b == nil {
 			return
 		}
+		if f.bitWidth != 0 || f.addend != 0 {
+			b = f.compute(b)
+		}
 		f.in[0] = b
 		i := f.out[0]
 		f.kind.Decode(f.in, all[i:i+1])
-		if f.bitWidth != 0 || f.addend != 0 {
-			f.adjust(&all[i])
-		}
 		return
 	}
 	for i, s := range f.slots {
@@ -124,19 +152,24 @@ func (f *boundField) decode(record []byte, present uint64, all []Value) {
 	}
 }
 
-// adjust takes a bit field out of its bytes, or adds the constant that the
-// kernel could not.
-func (f *boundField) adjust(v *Value) {
-	if f.bitWidth != 0 {
-		shift := 64 - uint(f.bitWidth)
-		n := v.Num >> uint(f.bitOff) << shift
-		if f.kind.Class == Signed {
-			v.Num = uint64(int64(n) >> shift)
-		} else {
-			v.Num = n >> shift
-		}
+// compute takes a bit field out of its bytes, or adds the constant that the
+// kernel could not, with the width that C gives the sum.
+func (f *boundField) compute(b []byte) []byte {
+	off, width := uint(f.bitOff), uint(f.bitWidth)
+	if width == 0 {
+		width = uint(8 * len(b))
 	}
-	v.Num += uint64(f.addend)
+	n := number(b) >> off << (64 - width)
+	if f.signed {
+		n = uint64(int64(n) >> (64 - width))
+	} else {
+		n >>= 64 - width
+	}
+	binary.LittleEndian.PutUint64(f.whole[:], n+uint64(f.addend))
+	if f.addend != 0 && len(b) <= 4 {
+		return f.whole[:4]
+	}
+	return f.whole[:]
 }
 
 func (f *boundField) choose(all []Value) {
@@ -155,7 +188,11 @@ func (f *boundField) choose(all []Value) {
 }
 
 // Unpaired returns how many returns had no entry, and how many entries were
-// given up because too many functions were under way.
+// given up because too many functions were under way. Where the kernel filters
+// the entries, returns without one are what was asked for, and not counted.
 func (c *Compiled) Unpaired() (returns, entries uint64) {
+	if c.first().Filter != "" {
+		return 0, c.pairs.evicted
+	}
 	return c.pairs.orphans, c.pairs.evicted
 }

@@ -22,7 +22,8 @@ type Kind struct {
 	// It must not keep in.
 	Decode func(in [][]byte, out []Value)
 	// Append writes a present value as text, as tables and JSON strings
-	// show it. nil: by Class.
+	// show it. nil: by Class. Where the value's Text is empty, what it writes
+	// must depend on Num and Addr alone: sinks keep it for equal ones.
 	Append func(dst []byte, v *Value) []byte
 	// Compare tells how the kernel's event filter can compare the value.
 	// The zero value: it cannot.
@@ -30,6 +31,8 @@ type Kind struct {
 	// Lookup returns the number that a text stands for, for kinds of Class
 	// Text that are numbers in the kernel: names of an enum.
 	Lookup func(text string) (uint64, bool)
+
+	of string // which of several kinds of one name: the enum
 }
 
 // A Read is one fetch of a kind.

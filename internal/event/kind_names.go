@@ -135,7 +135,7 @@ func enumKind(t *fetchargs.Type) (*Kind, error) {
 	if t.Signed {
 		decode = decodeSigned
 	}
-	return &Kind{Name: "enum", Class: Text, Width: min(width, 24), Reads: value1, Decode: decode, Compare: CompareNumber,
+	return &Kind{Name: "enum", of: t.Name, Class: Text, Width: min(width, 24), Reads: value1, Decode: decode, Compare: CompareNumber,
 		Append: func(dst []byte, v *Value) []byte {
 			if name, ok := names[v.Num]; ok {
 				return append(dst, name...)
@@ -151,7 +151,7 @@ func enumKind(t *fetchargs.Type) (*Kind, error) {
 
 // symbolKind shows a kernel address as symbol+offset.
 func symbolKind(sym Symbolizer) *Kind {
-	return &Kind{Name: "symbol", Class: Text, Width: 28, Reads: value1, Decode: decodeUnsigned,
+	return &Kind{Name: "symbol", Class: Text, Width: 28, Reads: value1, Decode: decodeUnsigned, Compare: CompareNumber,
 		Append: func(dst []byte, v *Value) []byte {
 			if sym == nil {
 				return appendHex(dst, v)

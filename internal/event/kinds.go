@@ -13,7 +13,7 @@ import (
 // its C type.
 var value1 = []Read{{Expr: "$"}}
 
-// uint is a little-endian number of 1 to 8 bytes.
+// number is a little-endian number of 1 to 8 bytes.
 func number(b []byte) uint64 {
 	switch len(b) {
 	case 8:
@@ -45,7 +45,7 @@ func decodeText(in [][]byte, out []Value) {
 	out[0] = Value{Set: true, Text: in[0]}
 }
 
-// cText ends at the first NUL.
+// decodeChars ends a text at the first NUL.
 func decodeChars(in [][]byte, out []Value) {
 	b := in[0]
 	for i, c := range b {
@@ -76,7 +76,7 @@ var (
 	BoolKind = &Kind{Name: "bool", Help: "true or false", Class: Bool, Width: 5,
 		Reads: value1, Decode: decodeBool, Compare: CompareNumber}
 	Pointer = &Kind{Name: "pointer", Help: "address", Class: Text, Width: 18,
-		Reads: value1, Decode: decodeUnsigned, Append: appendHex}
+		Reads: value1, Decode: decodeUnsigned, Append: appendHex, Compare: CompareNumber, Lookup: lookupAddress}
 	Errno = &Kind{Name: "errno", Help: "result, with the names of errors (JSON: a number)", Class: Signed, Width: 14, Right: true,
 		Reads: value1, Decode: decodeSigned, Append: appendErrno, Compare: CompareNumber}
 	Duration = &Kind{Name: "duration", Help: "nanoseconds, with a unit in tables", Class: Unsigned, Width: 9, Right: true,
@@ -143,6 +143,12 @@ func appendBytes(dst []byte, v *Value) []byte {
 
 func appendDuration(dst []byte, v *Value) []byte {
 	return append(dst, time.Duration(v.Num).String()...)
+}
+
+// lookupAddress reads "0xffff888003c0ffee".
+func lookupAddress(s string) (uint64, bool) {
+	n, err := strconv.ParseUint(s, 0, 64)
+	return n, err == nil
 }
 
 // lookupHex reads "0x0800".

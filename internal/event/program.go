@@ -48,8 +48,10 @@ func Compile(t *Tool, want func(*Source) bool, columns []string, k Kernel) (*Pro
 		}
 		n := len(p.Probes)
 		for j := range src.Probes {
+			columns := len(p.cols)
 			c, err := p.compile(src, &src.Probes[j], k)
 			if err != nil && src.Probes[j].Optional {
+				p.forget(columns)
 				p.Skipped = append(p.Skipped, fmt.Errorf("%s: %w", src.Name, err))
 				continue
 			}
@@ -80,11 +82,20 @@ func (p *Program) index(col Column, hidden bool) (int, error) {
 		p.shown = append(p.shown, !hidden)
 		return i, nil
 	}
-	if have := p.cols[i].Kind; have.Class != col.Kind.Class {
+	if have := p.cols[i].Kind; !have.shows(col.Kind) {
 		return 0, fmt.Errorf("column %s is a %s in one place and a %s in another; give one of them a name: NAME=…", col.Name, have.Name, col.Kind.Name)
 	}
 	p.shown[i] = p.shown[i] || !hidden
 	return i, nil
+}
+
+// forget takes back the columns after the first n, which a probe had before it
+// turned out to be impossible.
+func (p *Program) forget(n int) {
+	for _, col := range p.cols[n:] {
+		delete(p.names, col.Name)
+	}
+	p.cols, p.shown = p.cols[:n], p.shown[:n]
 }
 
 // arrange orders the columns, hidden values behind them.
@@ -160,8 +171,7 @@ func substitute(read, expr string) string {
 	if read == "$" {
 		return expr
 	}
-	simple := !strings.ContainsAny(expr, " +-*&?") || isName(expr)
-	if !simple {
+	if !isName(expr) {
 		expr = "(" + expr + ")"
 	}
 	return strings.ReplaceAll(read, "$", expr)

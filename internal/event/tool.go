@@ -46,8 +46,9 @@ type Probe struct {
 	// Offset in bytes from the start of the function. Parameters cannot be
 	// named at another than 0.
 	Offset uint64
-	// Return: the event happens when the function returns. Fields without
-	// $retval keep the values that they had when it was entered.
+	// Return: the event happens when the function returns. Fields that start
+	// at a parameter or a global variable keep the values that they had when
+	// it was entered; $retval, registers and the stack are those at the return.
 	Return bool
 	// Optional: a kernel without any of the functions does not need it.
 	Optional bool
@@ -114,10 +115,10 @@ func (f *Field) pick(p *Part) (name, help string) {
 type Case struct {
 	If   []Cond
 	From string // the field whose value is taken…
-	Text string // …or the text that it is
+	Text string // …or the text that it is; a field has cases of one sort only
 }
 
-// A Cond compares a field with a number. An absent field fulfils only NotSet.
+// A Cond compares a field with a number. An absent field fulfils none.
 type Cond struct {
 	Field string
 	Op    CondOp
@@ -151,7 +152,11 @@ func (t *Tool) Fields() []Column {
 				case f.Hidden:
 				case f.Kind != nil && len(f.Kind.Parts) > 0:
 					for i := range f.Kind.Parts {
-						if name, help := f.pick(&f.Kind.Parts[i]); name != "" {
+						name, help := f.pick(&f.Kind.Parts[i])
+						if name != "" && f.Name != "" {
+							name = f.Name + "_" + name
+						}
+						if name != "" {
 							add(name, help)
 						}
 					}

@@ -164,7 +164,7 @@ func (r *run) announce() {
 func (r *run) record(rec *kprobe.Record) error {
 	s := &r.attached.sources[rec.Source]
 	ev := r.event
-	ok, err := s.compiled.Decode(s.half, rec.TID, rec.Raw, ev)
+	ok, err := s.compiled.Decode(s.half, event.Thread(rec.Raw, rec.CPU), rec.Raw, ev)
 	if err != nil {
 		r.damaged++
 		r.lastErr = err
