@@ -1,51 +1,48 @@
 package output
 
 import (
+	"bytes"
 	"io"
 	"net/netip"
 
 	"github.com/skprobe/skprobe/internal/event"
 )
 
-// jsonSink writes one object per line. An event is written from pieces that
-// are ready: all that does not change between events is computed once, and a
-// value that is the same as in the event before (the usual case: one socket
-// talks) is copied from there, out of the buffer.
+// jsonSink writes one object per line. What is the same as in the event before
+// (in the usual case, where one socket talks, all but the time) is copied from
+// there as one piece of text, or at least value by value.
 type jsonSink struct {
 	buffer
 	schema  *event.Schema
 	clock   clock
-	names   []jsonName
-	name    *jsonName // of the last event
-	task    jsonTask  // of the last event that has one
+	head    jsonHead
 	columns []jsonColumn
+	values  []byte // of the last event: `,"laddr":"127.0.0.1","lport":53`
+	spare   []byte
 	scratch []byte
 }
 
-// A jsonName is `,"event":"udp.sendmsg","cpu":`.
-type jsonName struct {
-	name string
-	text []byte
-}
-
-// A piece is where in the buffer something was last written.
-type piece struct{ start, end int }
-
-type jsonTask struct {
-	pid, tid uint32
-	comm     []byte
-	text     []byte // `,"pid":1,"tid":1,"comm":"init"`
+// A jsonHead is what comes between the time and the columns.
+type jsonHead struct {
+	name          string
+	task          bool
+	cpu, pid, tid uint32
+	comm          []byte
+	text          []byte // `,"event":"udp.sendmsg","cpu":0,"pid":1,"tid":1,"comm":"init"`
 }
 
 type jsonColumn struct {
 	key   []byte // `,"laddr":`
 	kind  *event.Kind
 	class event.Class
-	// last is where the column was last written with num and addr, and no
-	// text; end is 0 where it is not in the buffer.
-	last piece
-	num  uint64
-	addr netip.Addr
+	plain bool // a text that is shown as it is
+
+	// The last event had this value, which was written there in values.
+	set        bool
+	num        uint64
+	addr       netip.Addr
+	text       []byte
+	start, end int
 }
 
 func newJSON(w io.Writer, schema *event.Schema, opts Options) *jsonSink {
@@ -56,77 +53,23 @@ func newJSON(w io.Writer, schema *event.Schema, opts Options) *jsonSink {
 	}
 	for _, c := range schema.Columns {
 		key := append(appendQuoted([]byte{','}, []byte(c.Name)), ':')
-		s.columns = append(s.columns, jsonColumn{key: key, kind: c.Kind, class: c.Kind.Class})
+		plain := c.Kind.Class == event.Text && c.Kind.Append == nil
+		s.columns = append(s.columns, jsonColumn{key: key, kind: c.Kind, class: c.Kind.Class, plain: plain})
 	}
-	for _, name := range schema.Events {
-		s.addName(name)
-	}
-	s.name = s.findName("")
-	s.task.set(0, 0, "")
+	s.head.set(&event.Event{})
 	return s
-}
-
-func (s *jsonSink) addName(name string) {
-	text := append(appendQuoted([]byte(`,"event":`), []byte(name)), `,"cpu":`...)
-	s.names = append(s.names, jsonName{name, text})
-}
-
-// findName returns the piece for an event's name.
-func (s *jsonSink) findName(name string) *jsonName {
-	for i := range s.names {
-		if s.names[i].name == name {
-			return &s.names[i]
-		}
-	}
-	s.addName(name)
-	return &s.names[len(s.names)-1]
-}
-
-func (t *jsonTask) set(pid, tid uint32, comm string) {
-	t.pid, t.tid, t.comm = pid, tid, append(t.comm[:0], comm...)
-	b := appendUint(append(t.text[:0], `,"pid":`...), uint64(pid))
-	b = appendUint(append(b, `,"tid":`...), uint64(tid))
-	if comm != "" {
-		b = appendQuoted(append(b, `,"comm":`...), t.comm)
-	}
-	t.text = b
 }
 
 func (s *jsonSink) Event(e *event.Event) error {
 	b := append(s.b, `{"time":"`...)
 	b = s.clock.appendRFC3339(b, e.Wall)
 	b = append(b, '"')
-	if s.name.name != e.Name {
-		s.name = s.findName(e.Name)
+	if !s.head.is(e) {
+		s.head.set(e)
 	}
-	b = append(b, s.name.text...)
-	b = appendUint(b, uint64(e.CPU))
-	if e.Task {
-		if t := &s.task; t.pid != e.PID || t.tid != e.TID || string(t.comm) != e.Comm {
-			t.set(e.PID, e.TID, e.Comm)
-		}
-		b = append(b, s.task.text...)
-	}
-	values := e.Values
-	for i := range s.columns {
-		if i >= len(values) {
-			break
-		}
-		v := &values[i]
-		if !v.Set {
-			continue
-		}
-		c := &s.columns[i]
-		if c.last.end > 0 && c.num == v.Num && c.addr == v.Addr && len(v.Text) == 0 {
-			b = append(b, b[c.last.start:c.last.end]...)
-			continue
-		}
-		start := len(b)
-		b = s.appendColumn(append(b, c.key...), c, v)
-		if len(v.Text) == 0 {
-			c.last, c.num, c.addr = piece{start, len(b)}, v.Num, v.Addr
-		}
-	}
+	b = append(b, s.head.text...)
+	s.update(e.Values)
+	b = append(b, s.values...)
 	if len(e.Stack) > 0 {
 		b = s.appendStack(b, e.Stack)
 	}
@@ -137,10 +80,79 @@ func (s *jsonSink) Event(e *event.Event) error {
 	return s.Flush()
 }
 
+// is tells whether the head is that of e.
+func (h *jsonHead) is(e *event.Event) bool {
+	return h.cpu == e.CPU && h.name == e.Name && h.task == e.Task &&
+		(!h.task || h.pid == e.PID && h.tid == e.TID && string(h.comm) == e.Comm)
+}
+
+func (h *jsonHead) set(e *event.Event) {
+	h.name, h.task, h.cpu, h.pid, h.tid = e.Name, e.Task, e.CPU, e.PID, e.TID
+	h.comm = append(h.comm[:0], e.Comm...)
+	b := append(h.text[:0], `,"event":`...)
+	b = appendQuoted(b, []byte(e.Name))
+	b = appendUint(append(b, `,"cpu":`...), uint64(e.CPU))
+	if e.Task {
+		b = appendUint(append(b, `,"pid":`...), uint64(e.PID))
+		b = appendUint(append(b, `,"tid":`...), uint64(e.TID))
+		if e.Comm != "" {
+			b = appendQuoted(append(b, `,"comm":`...), h.comm)
+		}
+	}
+	h.text = b
+}
+
+// update makes s.values the text of these values.
+func (s *jsonSink) update(values []event.Value) {
+	values = values[:min(len(values), len(s.columns))]
+	columns := s.columns[:len(values)]
+	for i := range columns {
+		if !columns[i].is(&values[i]) {
+			s.rewrite(values)
+			return
+		}
+	}
+}
+
+// rewrite writes all values, and copies those that have not changed.
+func (s *jsonSink) rewrite(values []event.Value) {
+	b := s.spare[:0]
+	for i := range values {
+		c, v, start := &s.columns[i], &values[i], len(b)
+		if c.is(v) {
+			b = append(b, s.values[c.start:c.end]...)
+		} else {
+			if v.Set {
+				b = s.appendColumn(append(b, c.key...), c, v)
+			}
+			c.set, c.num, c.addr, c.text = v.Set, v.Num, v.Addr, append(c.text[:0], v.Text...)
+		}
+		c.start, c.end = start, len(b)
+	}
+	s.values, s.spare = b, s.values
+}
+
+// is tells whether v is what the last event had.
+func (c *jsonColumn) is(v *event.Value) bool {
+	switch {
+	case c.set != v.Set:
+		return false
+	case !c.set:
+		return true
+	case c.num != v.Num:
+		return false
+	case c.plain:
+		return bytes.Equal(c.text, v.Text)
+	case c.class == event.Address || c.class == event.Text:
+		return c.addr == v.Addr && len(c.text)+len(v.Text) == 0
+	}
+	return true
+}
+
 // appendColumn appends a present value.
 func (s *jsonSink) appendColumn(b []byte, c *jsonColumn, v *event.Value) []byte {
 	switch {
-	case c.class == event.Text && c.kind.Append == nil:
+	case c.plain:
 		return appendQuoted(b, v.Text)
 	case c.class == event.Text, c.class == event.Address && (c.kind.Append != nil || v.Addr.Zone() != ""):
 		s.scratch = appendValue(s.scratch[:0], c.kind, v)
@@ -162,13 +174,6 @@ func (s *jsonSink) appendStack(b []byte, stack []uint64) []byte {
 		b = appendQuoted(b, s.scratch)
 	}
 	return append(b, ']')
-}
-
-func (s *jsonSink) Flush() error {
-	for i := range s.columns {
-		s.columns[i].last = piece{}
-	}
-	return s.buffer.Flush()
 }
 
 func (s *jsonSink) Close(Summary) error { return s.Flush() }
