@@ -16,6 +16,8 @@ type Swept struct {
 	// Failed are those that could not be removed, with the reason in Errs at the same index: EBUSY if somebody uses the event.
 	Failed []DynamicEvent
 	Errs   []error
+	// Instances are the tracing instances that were found.
+	Instances []SweptInstance
 }
 
 // owner is who a group belongs to: a process, by its number and its start time in clock ticks after boot (field 22 of

@@ -44,8 +44,13 @@ func (f *FS) Group() (string, error) {
 // Sweep removes the definitions in groups of skprobes that are dead: nobody holds the group's lock (see [FS.Group]), and no
 // process that we see has its pid and start time. Everything else stays. The error is about reading kprobe_events; what
 // could not be removed is in the result.
+//
+// Tracing instances of such skprobes go first: an event that is enabled in one cannot be removed.
 func (f *FS) Sweep() (Swept, error) {
-	return f.sweep(kprobeEvents)
+	instances, err := f.sweepInstances()
+	swept, err2 := f.sweep(kprobeEvents)
+	swept.Instances = instances
+	return swept, errors.Join(err, err2)
 }
 
 func (f *FS) sweep(file string) (Swept, error) {

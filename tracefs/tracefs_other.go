@@ -20,3 +20,15 @@ func (f *FS) Group() (string, error) { return "", errOther }
 
 // Sweep works on Linux only.
 func (f *FS) Sweep() (Swept, error) { return Swept{}, errOther }
+
+// An Instance exists on Linux only.
+type Instance struct {
+	*FS
+	Name string
+}
+
+// NewInstance works on Linux only.
+func (f *FS) NewInstance() (*Instance, error) { return nil, errOther }
+
+// Remove works on Linux only.
+func (i *Instance) Remove() error { return errOther }

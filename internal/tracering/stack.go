@@ -1,0 +1,38 @@
+package tracering
+
+import (
+	"fmt"
+
+	"github.com/skprobe/skprobe/tracefs"
+)
+
+// A stackEvent says where the records of kernel stacks have what we need (ftrace:kernel_stack). Such a record follows the one that it
+// belongs to, and those of interrupts may be between.
+type stackEvent struct {
+	id           uint16 // 0: no stacks are recorded
+	size, caller int
+}
+
+func fitStack(format *tracefs.Format) (stackEvent, error) {
+	size, caller := offsetOf(format, "size", 4), format.Field("caller")
+	if size < 0 || caller == nil || caller.Offset%8 != 0 {
+		return stackEvent{}, fmt.Errorf("event ftrace:kernel_stack has not the fields that are known")
+	}
+	return stackEvent{format.ID, size, caller.Offset}, nil
+}
+
+// decode appends the addresses of a stack, innermost first.
+func (s *stackEvent) decode(record []byte, to []uint64) []uint64 {
+	if len(record) < s.caller {
+		return to
+	}
+	n := min(int(order.Uint32(record[s.size:])), (len(record)-s.caller)/8)
+	for i := range max(0, n) {
+		address := order.Uint64(record[s.caller+8*i:])
+		if address == ^uint64(0) {
+			break // the end, before 5.2
+		}
+		to = append(to, address)
+	}
+	return to
+}
