@@ -15,10 +15,13 @@ import (
 // before 4.8.
 type comms struct {
 	byThread map[uint32]string
+	last     uint32 // the thread that was asked for last, 0 for none
+	lastName string
 }
 
 // update takes a record that is no sample.
 func (c *comms) update(r *perfring.Record) {
+	c.last = 0
 	switch r.Kind {
 	case perfring.Comm:
 		c.byThread[r.TID] = string(r.Comm)
@@ -31,6 +34,9 @@ func (c *comms) update(r *perfring.Record) {
 
 // name returns the name of a thread, "" where nothing tells it.
 func (c *comms) name(tid uint32) string {
+	if tid != 0 && tid == c.last {
+		return c.lastName
+	}
 	name, ok := c.byThread[tid]
 	if !ok {
 		// A thread that is gone is remembered too, so that a busy one is
@@ -40,5 +46,6 @@ func (c *comms) name(tid uint32) string {
 		}
 		c.byThread[tid] = name
 	}
+	c.last, c.lastName = tid, name
 	return name
 }

@@ -57,7 +57,9 @@ type Record struct {
 // A Reader reads the records of some probes, in the order of time.
 type Reader struct {
 	rings  *perfring.Rings
-	index  map[uint16]int
+	index  map[uint16]int // of a source, by the number of its event
+	last   uint16         // what was looked up last, since one event often comes many times
+	source int
 	comms  comms
 	record Record
 }
@@ -65,7 +67,7 @@ type Reader struct {
 // NewReader opens the probes, with their filters set and not yet recording.
 // Nothing that a filter would hold back is ever read.
 func NewReader(sources []Source, o ReaderOptions) (*Reader, error) {
-	r := &Reader{index: map[uint16]int{}, comms: comms{map[uint32]string{}}}
+	r := &Reader{index: map[uint16]int{}, comms: comms{byThread: map[uint32]string{}}}
 	cfg := perfring.Config{
 		Pids: o.PIDs, Inherit: o.Inherit, EnableOnExec: o.EnableOnExec,
 		Stack: o.Stack, Comm: true, Latency: o.Latency, Pages: pages(o.RingSize), Batch: o.Batch,
@@ -75,6 +77,7 @@ func NewReader(sources []Source, o ReaderOptions) (*Reader, error) {
 			return nil, fmt.Errorf("kprobe: event %s has the number %d, more than a record can tell", s.Probe.Spec.Event, s.Probe.ID)
 		}
 		r.index[uint16(s.Probe.ID)] = i
+		r.last, r.source = uint16(s.Probe.ID), i
 		cfg.Events = append(cfg.Events, perfring.Event{ID: s.Probe.ID, Filter: s.Filter})
 	}
 	if o.Cgroup != "" {
@@ -120,11 +123,14 @@ func (r *Reader) deliver(rec *perfring.Record, fn func(*Record) error) error {
 	if len(rec.Raw) < 8 {
 		return errShort
 	}
-	i, ok := r.index[binary.LittleEndian.Uint16(rec.Raw)]
-	if !ok {
-		return nil // an event that somebody else sent into these rings
+	if id := binary.LittleEndian.Uint16(rec.Raw); id != r.last {
+		i, ok := r.index[id]
+		if !ok {
+			return nil // an event that somebody else sent into these rings
+		}
+		r.last, r.source = id, i
 	}
-	r.record = Record{Source: i, Time: rec.Time, CPU: rec.CPU, PID: rec.PID, TID: rec.TID,
+	r.record = Record{Source: r.source, Time: rec.Time, CPU: rec.CPU, PID: rec.PID, TID: rec.TID,
 		Comm: r.comms.name(rec.TID), Raw: rec.Raw, Stack: rec.Stack}
 	return fn(&r.record)
 }
