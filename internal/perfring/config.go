@@ -7,10 +7,8 @@
 // # When records are delivered
 //
 // Waking the reader for each event halves the speed of the traced program, so the kernel wakes it only when a quarter of a
-// ring is full. Between, a timer looks at the rings, often enough that no record lies longer than Config.Latency; with the
-// default of 50 ms an idle reader wakes 25 times a second, as cheap as a Go program can sleep. The first event after quiet is no
-// exception: a ring's watermark is fixed when it is mapped, and a second event that wakes at once and disables itself
-// (PERF_EVENT_IOC_REFRESH) would double the file descriptors to save a time that nobody sees.
+// ring is full. Between, a timer looks at the rings, often enough that no record lies longer than Config.Latency. In quiet times
+// there is no timer: the reader sleeps until the next record, which wakes it at once (see alarm).
 //
 // # Order
 //

@@ -25,11 +25,13 @@ type Rings struct {
 	samples []event    // the tracepoints
 	others  []event    // the rings' owners, and the events that report names of threads
 	wake    *waker
+	alarm   *alarm // nil where there are too many events for one
 	merge   merger
 	warning error
 
 	reading sync.Mutex // held by Read and Drain: Close waits for it before it unmaps
 	closed  atomic.Bool
+	looks   int    // at the rings, by Read
 	newest  uint64 // with ClockPerf: the newest record of the last look
 }
 
@@ -119,8 +121,9 @@ func (r *Rings) open(cpus []int) error {
 	if live == 0 {
 		return explain("watch the threads", unix.ESRCH)
 	}
+	r.openAlarm(pids)
 	var err error
-	r.wake, err = newWaker(r.rings)
+	r.wake, err = newWaker(r.rings, r.alarm)
 	return err
 }
 

@@ -53,6 +53,8 @@ func (r *Rings) Read(ctx context.Context, fn func(*Record) error) error {
 	defer r.reading.Unlock()
 	stop := context.AfterFunc(ctx, func() { r.wake.interrupt() })
 	defer stop()
+	defer r.alarm.clear()
+	quiet := 0 // looks that found nothing
 	for {
 		if r.closed.Load() {
 			return fmt.Errorf("perfring: %w", os.ErrClosed)
@@ -69,23 +71,59 @@ func (r *Rings) Read(ctx context.Context, fn func(*Record) error) error {
 				return err
 			}
 		}
-		// A record that comes now is old enough for the first look after its horizon.
-		pause := r.cfg.Latency
-		switch {
-		case len(r.rings) == 1:
-		case r.clock == ClockMonotonic:
-			pause -= horizon(r.cfg.Latency)
-		default:
-			pause /= 2
+		if quiet++; r.merge.delivered != delivered || !r.empty() {
+			quiet = 0
 		}
-		if err := r.wake.wait(pause, ctx, &r.closed); err != nil {
+		if err := r.sleep(ctx, quiet); err != nil {
 			return err
 		}
 	}
 }
 
+// sleep waits until there may be something to deliver: with a timer, or in quiet times until the alarm.
+func (r *Rings) sleep(ctx context.Context, quiet int) error {
+	// A record that comes now is old enough for the first look after its horizon.
+	pause := r.cfg.Latency
+	switch {
+	case len(r.rings) == 1:
+	case r.clock == ClockMonotonic:
+		pause -= horizon(r.cfg.Latency)
+	default:
+		pause /= 2
+	}
+	if r.alarm == nil || quiet < quietLooks {
+		return r.wake.wait(pause, ctx, &r.closed)
+	}
+	if err := r.alarm.set(); err != nil {
+		return err
+	}
+	if r.empty() {
+		if err := r.wake.wait(0, ctx, &r.closed); err != nil {
+			return err
+		}
+	}
+	if err := r.alarm.clear(); err != nil || ctx.Err() != nil {
+		return err
+	}
+	if len(r.rings) == 1 {
+		return nil
+	}
+	return r.wake.wait(horizon(r.cfg.Latency), ctx, &r.closed)
+}
+
+// empty tells whether all records were delivered.
+func (r *Rings) empty() bool {
+	for _, m := range r.rings {
+		if m.unread() > 0 || m.next < len(m.index) {
+			return false
+		}
+	}
+	return true
+}
+
 // look delivers what is complete.
 func (r *Rings) look(fn func(*Record) error) error {
+	r.looks++
 	limit := uint64(math.MaxUint64)
 	if len(r.rings) > 1 {
 		if r.clock == ClockMonotonic {
@@ -174,6 +212,7 @@ func (r *Rings) Close() error {
 		}
 	}
 	r.samples, r.others = nil, nil
+	errs = append(errs, r.alarm.close())
 	return errors.Join(errs...)
 }
 

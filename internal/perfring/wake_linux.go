@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waker sleeps until a ring is a quarter full, some time has passed, or somebody interrupts it.
+// waker sleeps until a ring is a quarter full, the alarm rings, some time has passed, or somebody interrupts it.
 //
-// It is an epoll of all rings, which is itself in the epoll of Go's runtime: so waiting blocks a goroutine and no thread.
+// It is an epoll of all rings and those of the alarm, which is itself in the epoll of Go's runtime: so waiting blocks a goroutine and no thread.
 type waker struct {
 	file  *os.File
 	conn  syscall.RawConn
@@ -22,14 +22,21 @@ type waker struct {
 	slept bool
 }
 
-func newWaker(rings []*mapped) (*waker, error) {
+func newWaker(rings []*mapped, a *alarm) (*waker, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
-	for i := range rings {
+	var owners []event
+	for _, r := range rings {
+		owners = append(owners, r.owner)
+	}
+	if a != nil {
+		owners = append(owners, a.owners...)
+	}
+	for i, owner := range owners {
 		ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)}
-		if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, rings[i].owner.fd, &ev); err != nil {
+		if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, owner.fd, &ev); err != nil {
 			unix.Close(fd)
 			return nil, os.NewSyscallError("epoll_ctl", err)
 		}
@@ -48,9 +55,14 @@ func newWaker(rings []*mapped) (*waker, error) {
 	return w, nil
 }
 
-// wait returns after the pause, or before: when a ring fills or after interrupt. Early returns without a reason are possible.
+// wait returns after the pause (0: never), or before: when a ring fills, by the alarm or after interrupt. Early returns without a reason
+// are possible.
 func (w *waker) wait(pause time.Duration, ctx context.Context, closed *atomic.Bool) error {
-	if err := w.file.SetReadDeadline(time.Now().Add(pause)); err != nil {
+	var deadline time.Time
+	if pause > 0 {
+		deadline = time.Now().Add(pause)
+	}
+	if err := w.file.SetReadDeadline(deadline); err != nil {
 		return err
 	}
 	// An interrupt that came before the deadline was set was undone by that.
