@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/skprobe/skprobe/internal/perfring"
@@ -20,6 +19,8 @@ type Source struct {
 
 // ReaderOptions say what is recorded, and how.
 type ReaderOptions struct {
+	// Backend is the way in which records come.
+	Backend Backend
 	// PIDs are threads to which the records are limited, nil for all; with
 	// Inherit also those that they make from now on.
 	PIDs    []int
@@ -47,54 +48,47 @@ type Record struct {
 	Source int    // index in the sources given to NewReader
 	Time   uint64 // nanoseconds, of the clock that [Reader.Monotonic] tells
 	CPU    uint32
-	PID    uint32 // process, as seen from this process's pid namespace
-	TID    uint32
-	Comm   string // name of the thread, "" where it is not known
-	Raw    []byte // as the event's format describes it
-	Stack  []uint64
+	// PID is the process, as seen from this process's pid namespace: 0 if it
+	// is not seen there, and 0xffffffff where it is not known, as for a
+	// thread that is ending.
+	PID   uint32
+	TID   uint32
+	Comm  string // name of the thread, "" where it is not known
+	Raw   []byte // as the event's format describes it
+	Stack []uint64
 }
 
 // A Reader reads the records of some probes, in the order of time.
 type Reader struct {
-	rings  *perfring.Rings
-	index  map[uint16]int // of a source, by the number of its event
-	last   uint16         // what was looked up last, since one event often comes many times
-	source int
-	comms  comms
-	record Record
+	rings   rings
+	backend Backend
+	fell    error          // why it is not the first choice
+	index   map[uint16]int // of a source, by the number of its event
+	last    uint16         // what was looked up last, since one event often comes many times
+	source  int
+	comms   comms
+	record  Record
 }
 
 // NewReader opens the probes, with their filters set and not yet recording.
 // Nothing that a filter would hold back is ever read.
 func NewReader(sources []Source, o ReaderOptions) (*Reader, error) {
 	r := &Reader{index: map[uint16]int{}, comms: comms{byThread: map[uint32]string{}}}
-	cfg := perfring.Config{
-		Pids: o.PIDs, Inherit: o.Inherit, EnableOnExec: o.EnableOnExec,
-		Stack: o.Stack, Comm: true, Latency: o.Latency, Pages: pages(o.RingSize), Batch: o.Batch,
-	}
 	for i, s := range sources {
 		if s.Probe.ID > 0xffff {
 			return nil, fmt.Errorf("kprobe: event %s has the number %d, more than a record can tell", s.Probe.Spec.Event, s.Probe.ID)
 		}
 		r.index[uint16(s.Probe.ID)] = i
 		r.last, r.source = uint16(s.Probe.ID), i
-		cfg.Events = append(cfg.Events, perfring.Event{ID: s.Probe.ID, Filter: s.Filter})
 	}
-	if o.Cgroup != "" {
-		dir, err := os.Open(o.Cgroup)
-		if err != nil {
-			return nil, fmt.Errorf("cgroup: %w", err)
-		}
-		defer dir.Close()
-		cfg.Cgroup = dir
-	}
-	rings, err := perfring.Open(cfg)
-	if err != nil {
+	if err := r.open(sources, o); err != nil {
 		return nil, err
 	}
-	r.rings = rings
 	return r, nil
 }
+
+// Backend is the way in which records come: Perf or Tracefs.
+func (r *Reader) Backend() Backend { return r.backend }
 
 // Enable starts recording.
 func (r *Reader) Enable() error { return r.rings.Enable() }
@@ -113,6 +107,10 @@ func (r *Reader) Drain(fn func(*Record) error) error {
 	return r.rings.Drain(func(rec *perfring.Record) error { return r.deliver(rec, fn) })
 }
 
+// unknown is the process of a thread that is ending, or of which this pid
+// namespace knows nothing.
+const unknown = ^uint32(0)
+
 var errShort = errors.New("kprobe: a record is too short for the number of its event")
 
 func (r *Reader) deliver(rec *perfring.Record, fn func(*Record) error) error {
@@ -130,8 +128,10 @@ func (r *Reader) deliver(rec *perfring.Record, fn func(*Record) error) error {
 		}
 		r.last, r.source = id, i
 	}
-	r.record = Record{Source: r.source, Time: rec.Time, CPU: rec.CPU, PID: rec.PID, TID: rec.TID,
-		Comm: r.comms.name(rec.TID), Raw: rec.Raw, Stack: rec.Stack}
+	r.record = Record{Source: r.source, Time: rec.Time, CPU: rec.CPU, PID: rec.PID, TID: rec.TID, Raw: rec.Raw, Stack: rec.Stack}
+	if rec.PID != unknown {
+		r.record.Comm = r.comms.name(rec.TID)
+	}
 	return fn(&r.record)
 }
 
@@ -144,7 +144,7 @@ func (r *Reader) Lost() uint64 { return r.rings.Lost() }
 
 // Warning returns what the user should know although everything works, nil if
 // there is nothing.
-func (r *Reader) Warning() error { return r.rings.Warning() }
+func (r *Reader) Warning() error { return errors.Join(r.fell, r.rings.Warning()) }
 
 // Close ends recording and frees the rings. It may be called more than once.
 func (r *Reader) Close() error { return r.rings.Close() }
