@@ -45,7 +45,8 @@ type Type struct {
 	// Values of an enum, in the order of their declaration.
 	Values []Enumerator
 	// Incomplete marks a struct or union whose members are not known here,
-	// because it is only declared or because a saved profile left it out.
+	// because it is only declared or because a saved profile left it out; or
+	// a function whose parameters and result are not known.
 	Incomplete bool
 
 	elem func() *Type
@@ -115,7 +116,7 @@ func (t *Type) String() string {
 	case Pointer:
 		e := t.Elem()
 		if e.Kind == Func {
-			return Declare(t, "")
+			return "function pointer" // for C's way to write it see Declare
 		}
 		s := e.String()
 		if strings.HasSuffix(s, "*") {
@@ -138,7 +139,10 @@ func (t *Type) String() string {
 
 // params returns the parameters of a function as C declares them.
 func (t *Type) params() string {
-	if len(t.Members) == 0 {
+	switch {
+	case t.Incomplete:
+		return "…"
+	case len(t.Members) == 0:
 		return "void"
 	}
 	var all []string
