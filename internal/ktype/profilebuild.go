@@ -82,7 +82,9 @@ func (p *Profile) buildNamed(name string) (*fetchargs.Type, error) {
 	case "void":
 		return &fetchargs.Type{Kind: fetchargs.Void, Name: "void"}, nil
 	case "func":
-		return fetchargs.FuncOf("", nil, nil), nil
+		f := fetchargs.FuncOf("", nil, nil)
+		f.Incomplete = true
+		return f, nil
 	}
 	d := p.types[name]
 	if d == nil {
