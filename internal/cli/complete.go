@@ -4,14 +4,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skprobe/skprobe/internal/output"
+	"github.com/skprobe/skprobe/internal/session"
 	"github.com/skprobe/skprobe/internal/tools"
 )
 
 // completeFlags lets the shell complete the values of flags that have a few.
 func completeFlags(cmd *cobra.Command) {
 	values := map[string][]string{
-		"format": output.Formats,
-		"layout": {"auto", "btf", "profile"},
+		"backend": session.Backends,
+		"format":  output.Formats,
+		"layout":  {"auto", "btf", "profile"},
 	}
 	for _, t := range output.Timestamps {
 		values["timestamp"] = append(values["timestamp"], string(t))

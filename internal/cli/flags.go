@@ -42,6 +42,7 @@ type runFlags struct {
 	strict    bool
 	verbose   bool
 	buffer    int
+	backend   string
 	layout    layoutFlags
 }
 
@@ -110,7 +111,16 @@ func (f *runFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.strict, "strict", false, "exit status 4 if an event was lost")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "say what is probed, and what is filtered where")
 	fs.IntVar(&f.buffer, "buffer", 512, "size of the ring of each CPU in `KiB`")
+	fs.StringVar(&f.backend, "backend", defaultBackend(), "how records are read: `auto|perf|tracefs`; auto is perf, and tracefs where perf is refused")
 	f.layout.register(fs)
+}
+
+// defaultBackend is what --backend is if it is not given. Tests choose another.
+func defaultBackend() string {
+	if b := os.Getenv("SKPROBE_BACKEND"); b != "" {
+		return b
+	}
+	return session.Backends[0]
 }
 
 func timestampNames(sep string) string {
@@ -133,6 +143,9 @@ func (f *runFlags) config(a *app, t *event.Tool, program []string) (*session.Con
 	if !slices.Contains(output.Timestamps, output.Timestamp(f.timestamp)) {
 		return nil, usagef("--timestamp %q: it is one of %s", f.timestamp, timestampNames(", "))
 	}
+	if !slices.Contains(session.Backends, f.backend) {
+		return nil, usagef("--backend %q: it is one of %s", f.backend, strings.Join(session.Backends, ", "))
+	}
 	switch {
 	case f.duration < 0:
 		return nil, usagef("--duration %v: it cannot be negative", f.duration)
@@ -147,7 +160,7 @@ func (f *runFlags) config(a *app, t *event.Tool, program []string) (*session.Con
 		Tool: t, Layout: layout, PIDs: f.pids, Cgroup: f.cgroup, Program: program,
 		Format: f.format, Output: f.output, Wide: f.wide, Timestamp: output.Timestamp(f.timestamp),
 		Count: f.count, Duration: f.duration, Stack: f.stack, Strict: f.strict, Verbose: f.verbose,
-		RingSize: f.buffer << 10, Stdout: a.stdout, Stderr: a.stderr,
+		RingSize: f.buffer << 10, Backend: f.backend, Stdout: a.stdout, Stderr: a.stderr,
 	}
 	if cfg.Where, err = f.conditions(); err != nil {
 		return nil, err

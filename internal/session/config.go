@@ -12,6 +12,7 @@ import (
 	"github.com/skprobe/skprobe/internal/event"
 	"github.com/skprobe/skprobe/internal/filter"
 	"github.com/skprobe/skprobe/internal/output"
+	"github.com/skprobe/skprobe/kprobe"
 )
 
 // A Layout says where the layouts of kernel structs come from.
@@ -47,9 +48,25 @@ type Config struct {
 	Strict    bool
 	Verbose   bool
 	RingSize  int
+	Backend   string // one of Backends, "" for the first
 
 	Stdout *os.File
 	Stderr io.Writer
+}
+
+// Backends are the ways in which records come from the kernel.
+var Backends = []string{kprobe.Auto.String(), kprobe.Perf.String(), kprobe.Tracefs.String()}
+
+// backend is the way that was asked for.
+func (cfg *Config) backend() (kprobe.Backend, error) {
+	if cfg.Backend == "" {
+		return kprobe.Auto, nil
+	}
+	b, err := kprobe.ParseBackend(cfg.Backend)
+	if err != nil {
+		return b, usage("backend: %v", err)
+	}
+	return b, nil
 }
 
 // hasReturn reports whether a probe fires when a function returns.

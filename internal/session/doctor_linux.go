@@ -75,7 +75,15 @@ func try(tools []*event.Tool) (lines []kernel.Line, ok bool) {
 	if !add("a probe can be defined", tryDefine(tfs), "tried on "+trialFunc, "see the lines above") {
 		return lines, false
 	}
-	if !add("a probe can be read", tryRead(tfs), "a record came through perf", "see the lines above") {
+	perf := add("read through perf", tryRead(tfs, kprobe.Perf), "a record came", "")
+	through := add("read through tracefs", tryRead(tfs, kprobe.Tracefs), "a record came, by --backend tracefs", "")
+	if !perf {
+		lines[len(lines)-2].Do = "see the lines above"
+		if through {
+			lines[len(lines)-2].Do = "nothing: skprobe reads through tracefs then, which only cannot limit to a cgroup"
+		}
+	}
+	if !perf && !through {
 		return lines, false
 	}
 	lines = append(lines, languageLines(tfs)...)
@@ -103,17 +111,17 @@ func tryDefine(tfs *tracefs.FS) error {
 }
 
 // tryRead sets a probe, makes the kernel run into it, and reads the record.
-func tryRead(tfs *tracefs.FS) (err error) {
+func tryRead(tfs *tracefs.FS, backend kprobe.Backend) (err error) {
 	probe, err := kprobe.Open(tfs, kprobe.Spec{Event: "doctor", Symbol: trialFunc})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, probe.Close()) }()
-	reader, err := kprobe.NewReader([]kprobe.Source{{Probe: probe}}, kprobe.ReaderOptions{Latency: 2 * time.Millisecond})
+	reader, err := kprobe.NewReader([]kprobe.Source{{Probe: probe}}, kprobe.ReaderOptions{Backend: backend, Latency: 2 * time.Millisecond})
 	if err != nil {
 		return err
 	}
-	defer reader.Close()
+	defer func() { err = errors.Join(err, reader.Close()) }()
 	if err := reader.Enable(); err != nil {
 		return err
 	}

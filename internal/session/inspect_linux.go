@@ -119,16 +119,25 @@ func Cleanup(w io.Writer) error {
 	if err != nil {
 		return &Error{Status: ExitFailed, Err: err}
 	}
+	failed := len(swept.Failed)
+	for _, i := range swept.Instances {
+		if i.Err != nil {
+			failed++
+			fmt.Fprintf(w, "could not remove the tracing instance %s: %v\n", i.Name, i.Err)
+			continue
+		}
+		fmt.Fprintf(w, "removed the tracing instance %s\n", i.Name)
+	}
 	for _, e := range swept.Removed {
 		fmt.Fprintf(w, "removed %s/%s\n", e.Group, e.Event)
 	}
-	if len(swept.Removed)+len(swept.Failed) == 0 {
+	if len(swept.Instances)+len(swept.Removed)+len(swept.Failed) == 0 {
 		fmt.Fprintln(w, "nothing to remove")
 	}
 	for i, e := range swept.Failed {
 		fmt.Fprintf(w, "could not remove %s/%s: %v\n", e.Group, e.Event, swept.Errs[i])
 	}
-	if len(swept.Failed) > 0 {
+	if failed > 0 {
 		return &Error{Status: ExitFailed, Err: errors.New("not everything could be removed")}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -122,7 +123,11 @@ func (r *run) run(ctx context.Context, save func()) (status int, err error) {
 
 // open opens the probes for reading, limited to the processes asked for.
 func (r *run) open(child *program) error {
-	o := kprobe.ReaderOptions{Stack: r.cfg.Stack, RingSize: r.cfg.RingSize, Cgroup: r.cfg.Cgroup, Batch: r.batch}
+	backend, err := r.cfg.backend()
+	if err != nil {
+		return err
+	}
+	o := kprobe.ReaderOptions{Backend: backend, Stack: r.cfg.Stack, RingSize: r.cfg.RingSize, Cgroup: r.cfg.Cgroup, Batch: r.batch}
 	switch {
 	case child != nil:
 		o.PIDs, o.Inherit, o.EnableOnExec = []int{child.pid()}, true, true
@@ -137,7 +142,6 @@ func (r *run) open(child *program) error {
 	for _, s := range r.attached.sources {
 		sources = append(sources, kprobe.Source{Probe: s.probe, Filter: s.half.Filter})
 	}
-	var err error
 	if r.reader, err = kprobe.NewReader(sources, o); err != nil {
 		return refused("", err)
 	}
@@ -153,7 +157,12 @@ func (r *run) announce() {
 		}
 	}
 	if warning := r.reader.Warning(); warning != nil {
-		fmt.Fprintln(w, "skprobe: warning:", warning)
+		for line := range strings.Lines(warning.Error()) {
+			fmt.Fprintln(w, "skprobe: warning:", strings.TrimSuffix(line, "\n"))
+		}
+	}
+	if r.cfg.Verbose {
+		fmt.Fprintln(w, "reading through", r.reader.Backend())
 	}
 	if len(r.cfg.Program) == 0 {
 		fmt.Fprintf(w, "tracing %s (%d probes); Ctrl-C ends\n", r.cfg.Tool.Name, len(r.attached.sources))

@@ -14,6 +14,11 @@ func sweep(tfs *tracefs.FS, w io.Writer) {
 		fmt.Fprintln(w, "skprobe: warning: could not look for the probes of killed skprobes:", err)
 		return
 	}
+	for _, i := range swept.Instances {
+		if i.Err != nil {
+			fmt.Fprintf(w, "skprobe: warning: the tracing instance %s of a killed skprobe remains: %v\n", i.Name, i.Err)
+		}
+	}
 	for i, e := range swept.Failed {
 		fmt.Fprintf(w, "skprobe: warning: the probe %s/%s of a killed skprobe remains: %v\n", e.Group, e.Event, swept.Errs[i])
 	}
