@@ -1,0 +1,152 @@
+package tools_test
+
+import (
+	"embed"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/skprobe/skprobe/fetchargs"
+	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/internal/filter"
+	"github.com/skprobe/skprobe/internal/kernel"
+	"github.com/skprobe/skprobe/internal/tools"
+	"github.com/skprobe/skprobe/kprobe"
+	"github.com/skprobe/skprobe/testdata/kernels"
+)
+
+//go:embed testdata/*.golden
+var goldenFiles embed.FS // so that they are in the test binary, which also runs in VMs
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestLines compares the definitions that each tool would write on each recorded
+// kernel, alone and with a filter, with a golden file for the kernel. After a
+// change, go test ./internal/tools -update writes them; git diff shows what
+// the change does on all kernels.
+func TestLines(t *testing.T) {
+	for _, k := range kernels.Recorded(t) {
+		t.Run(k.Name, func(t *testing.T) {
+			var b strings.Builder
+			fmt.Fprintf(&b, "# What the tools write to kprobe_events on %s.\n", k.ID.Release)
+			for _, tool := range tools.All() {
+				fmt.Fprintf(&b, "\n## %s\n%s", tool.Name, lines(t, k, tool, nil, ""))
+				if on := onRequest(tool); len(on) > 0 {
+					fmt.Fprintf(&b, "\n## %s, with %s\n%s", tool.Name, strings.Join(on, ", "), lines(t, k, tool, on, ""))
+				}
+				const where = "rport == 53"
+				if slices.ContainsFunc(tool.Fields(), func(c event.Column) bool { return c.Name == "rport" }) {
+					fmt.Fprintf(&b, "\n## %s --where '%s'\n%s", tool.Name, where, lines(t, k, tool, nil, where))
+				}
+			}
+			golden(t, filepath.Join("testdata", k.Name+".golden"), b.String())
+		})
+	}
+}
+
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := goldenFiles.ReadFile(filepath.ToSlash(file))
+	if err != nil {
+		t.Fatalf("%v; go test ./internal/tools -update writes it", err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+// onRequest lists the columns of a tool that are fetched only where they are
+// asked for.
+func onRequest(tool *event.Tool) []string {
+	var names []string
+	for _, src := range tool.Events {
+		for _, p := range src.Probes {
+			for _, f := range p.Fields {
+				if f.OnRequest && !slices.Contains(names, f.Name) {
+					names = append(names, f.Name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+// lines compiles a tool for a kernel and describes its probes.
+func lines(t *testing.T, k kernels.Kernel, tool *event.Tool, columns []string, where string) string {
+	t.Helper()
+	choose := func(funcs []string) (string, error) {
+		for _, f := range funcs {
+			if _, err := k.Types.FuncNamed(f); err == nil {
+				return f, nil
+			}
+		}
+		choice, err := kernel.Choose(k.Find(t, funcs...), funcs)
+		if err != nil {
+			return "", err
+		}
+		return choice.Symbol.Name, nil
+	}
+	p, err := event.Compile(tool, nil, columns, event.Kernel{Arch: fetchargs.Arch(k.ID.Arch), Types: k.Types, Dialect: dialect(k), Choose: choose})
+	if err != nil {
+		return fmt.Sprintf("error: %v\n", err)
+	}
+	var condition *filter.Filter
+	if where != "" {
+		if condition, err = filter.Parse(where, &p.Schema); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b strings.Builder
+	for _, err := range p.Skipped {
+		fmt.Fprintf(&b, "not on this kernel: %v\n", err)
+	}
+	for n, c := range p.Probes {
+		plan := condition.Kernel(c.Event, c)
+		if err := c.Build(plan.Kernel); err != nil {
+			t.Fatalf("%s: %v", tool.Name, err)
+		}
+		for _, h := range c.Halves() {
+			spec := kprobe.Spec{Group: "g", Event: kprobe.EventName(c.Symbol, n), Symbol: c.Symbol, Offset: c.Offset, Return: c.IsReturn(h), Args: h.Plan.Args}
+			if err := spec.Check(); err != nil {
+				t.Errorf("%s: %v", tool.Name, err)
+			}
+			fmt.Fprintln(&b, spec)
+			if h.Filter != "" {
+				fmt.Fprintf(&b, "  filter: %s\n", h.Filter)
+			}
+		}
+		if plan.Rest != nil {
+			fmt.Fprintf(&b, "  and by skprobe: %s\n", plan.Rest)
+		}
+	}
+	return b.String()
+}
+
+// dialect is the language of fetch-args of a recorded kernel. A running one is
+// asked instead.
+func dialect(k kernels.Kernel) fetchargs.Dialect {
+	switch v := k.Version; {
+	case v.AtLeast(6, 9):
+		return fetchargs.Dialect69
+	case v.AtLeast(5, 3):
+		return fetchargs.Dialect53
+	case v.AtLeast(4, 20):
+		return fetchargs.Dialect420
+	}
+	return fetchargs.Dialect419
+}
