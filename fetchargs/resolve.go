@@ -95,11 +95,11 @@ func (r *resolver) alternatives(n altNode) (Ref, error) {
 
 func (r *resolver) parameter(n nameNode) (Ref, error) {
 	t := r.t
-	if t.Func == nil {
-		return Ref{}, r.fail(n, ErrNoType, "the parameters of this function are not known here; name a register (%%di), $retval or @global")
-	}
 	if t.NoParams != "" {
 		return Ref{}, r.fail(n, ErrNotFetchable, "parameter %q cannot be named: %s", n.name, t.NoParams)
+	}
+	if t.Func == nil {
+		return Ref{}, r.fail(n, ErrNoType, "the parameters of this function are not known here; name a register (%%di), $retval or @global")
 	}
 	var names []string
 	for i, p := range t.Func.Members {

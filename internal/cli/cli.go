@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -43,6 +45,9 @@ func Main(args []string, stdout *os.File, stderr io.Writer) int {
 	return session.ExitFailed
 }
 
+// strconvNoise is what package strconv says before the fault.
+var strconvNoise = regexp.MustCompile(`: strconv\.\w+: parsing "[^"]*": `)
+
 // A usageError is a mistake on the command line.
 type usageError struct{ error }
 
@@ -66,9 +71,11 @@ Events go to standard output, messages to standard error. Exit status: 0 done;
   skprobe udp --send --format json -- dig example.com
   skprobe probe 'neigh_resolve_output skb:packet dev=neigh->dev->name'
   skprobe doctor`,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		DisableAutoGenTag: true,
+		SilenceErrors: true,
+
+		SuggestionsMinimumDistance: 2,
+		SilenceUsage:               true,
+		DisableAutoGenTag:          true,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return unknownCommand(cmd, args[0])
@@ -80,7 +87,8 @@ Events go to standard output, messages to standard error. Exit status: 0 done;
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%w; see %s --help", err, cmd.CommandPath())
+		msg := strconvNoise.ReplaceAllString(err.Error(), ": ")
+		return usagef("%s; see %s --help", strings.Replace(msg, ": invalid syntax", ": that is no number", 1), cmd.CommandPath())
 	})
 	root.AddGroup(&cobra.Group{ID: "tools", Title: "Tools:"}, &cobra.Group{ID: "kernel", Title: "This kernel:"})
 	for _, t := range tools.All() {

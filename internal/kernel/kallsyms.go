@@ -169,6 +169,9 @@ func FindSymbols(r io.Reader, names ...string) (map[string]*Found, error) {
 		if dot := bytes.IndexByte(l.name, '.'); dot > 0 {
 			base, suffix = l.name[:dot], l.name[dot:]
 		}
+		if f := found[string(l.name)]; f != nil && suffix != nil && !generated(l.module) {
+			f.Exact = append(f.Exact, l.symbol()) // a copy that was asked for by its own name
+		}
 		f := found[string(base)]
 		if f == nil || generated(l.module) {
 			return true

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/skprobe/skprobe/fetchargs"
@@ -39,7 +41,13 @@ func attach(cfg *Config, tfs *tracefs.FS, types fetchargs.Types) (*attached, err
 		c.symbols = true
 		a, err = attachWith(cfg, tfs, types, c)
 	}
-	return a, explain(err)
+	err = explain(err)
+	var status *Error
+	if !cfg.Verify && errors.As(err, &status) && errors.As(err, new(*event.FieldError)) {
+		// The tool's own expressions are right: the layouts are at fault.
+		err = refused("its layouts are from "+types.Source(), status.Err)
+	}
+	return a, err
 }
 
 // isNoFunction tells that the kernel has no such function to probe, or several.
@@ -95,7 +103,7 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 func (a *attached) define(tfs *tracefs.FS, c *event.Compiled, h *event.Half, rest *filter.Program) error {
 	probe, err := kprobe.Open(tfs, spec(c, h, len(a.sources)))
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.Symbol, err)
+		return refusal(c, h, err)
 	}
 	a.sources = append(a.sources, source{c, h, probe, rest})
 	a.notes = append(a.notes, probe.Spec.String())
@@ -107,6 +115,48 @@ func (a *attached) define(tfs *tracefs.FS, c *event.Compiled, h *event.Half, res
 	}
 	return probe.CheckFilter(h.Filter)
 }
+
+// refusal says in the user's words what the kernel said of a definition.
+func refusal(c *event.Compiled, h *event.Half, err error) error {
+	place := c.Symbol
+	if c.Offset != 0 {
+		place = fmt.Sprintf("%s+%d", place, c.Offset)
+	}
+	var said *tracefs.SyntaxError
+	if !errors.As(err, &said) {
+		return fmt.Errorf("%s: %w", place, err)
+	}
+	msg := said.Msg
+	switch msg {
+	case "Failed to register probe event":
+		msg += ": nothing can be probed there, because probing itself needs it or its code does not allow it"
+	case "Invalid probed address or symbol":
+		// The kernel finds the globals together with the function.
+		names := []string{place}
+		for _, a := range h.Plan.Args {
+			if name := "@" + a.Base.Name; a.Base.Kind == fetchargs.Symbol && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		msg += ": " + strings.Join(names, " or ")
+	}
+	if said.Offset < len(said.Line) {
+		word, _, _ := strings.Cut(said.Line[said.Offset:], " ")
+		if !strings.HasPrefix(word, c.Symbol) {
+			place += ": " + word
+		}
+	}
+	return &refusedProbe{place + ": the kernel refuses it: " + msg, said}
+}
+
+// A refusedProbe is what the kernel said of a definition.
+type refusedProbe struct {
+	msg string
+	err error
+}
+
+func (e *refusedProbe) Error() string { return e.msg }
+func (e *refusedProbe) Unwrap() error { return e.err }
 
 // spec is the definition of one half of a probe.
 func spec(c *event.Compiled, h *event.Half, n int) kprobe.Spec {

@@ -41,8 +41,11 @@ func Lookup(types fetchargs.Types, name string) (*fetchargs.Type, error) {
 }
 
 func noType(err error, name string) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, fetchargs.ErrNoType):
+		err = fmt.Errorf("this kernel has no %s: %w", name, err)
 	}
 	return &Error{Status: ExitUsage, Err: err}
 }

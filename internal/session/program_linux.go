@@ -33,7 +33,16 @@ func MaybeStart() {
 	go_.Close()
 	err := syscall.Exec(os.Args[1], os.Args[2:], os.Environ())
 	fmt.Fprintf(os.Stderr, "skprobe: %s: %v\n", os.Args[1], err)
-	os.Exit(127)
+	os.Exit(statusOfExec(err))
+}
+
+// statusOfExec is what a shell has for a program that cannot be executed: 127
+// where there is none, and otherwise 126.
+func statusOfExec(err error) int {
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		return 127
+	}
+	return 126
 }
 
 // A program is the process that is traced with "-- PROGRAM". A nil one stands
@@ -51,7 +60,7 @@ func startProgram(args []string) (*program, error) {
 	}
 	path, err := exec.LookPath(args[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
-		return nil, &Error{Status: 127, Err: err}
+		return nil, &Error{Status: statusOfExec(err), Err: err}
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -126,7 +135,7 @@ func threadsOf(pids []int) ([]int, error) {
 			added = false
 			names, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*", pid))
 			if err != nil || len(names) == 0 {
-				return nil, &Error{Status: ExitFailed, Err: fmt.Errorf("no process %d: %w", pid, fs.ErrNotExist)}
+				return nil, &Error{Status: ExitFailed, Err: fmt.Errorf("there is no process %d", pid)}
 			}
 			for _, name := range names {
 				tid, err := strconv.Atoi(filepath.Base(name))

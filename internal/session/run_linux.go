@@ -32,6 +32,9 @@ func Run(ctx context.Context, cfg *Config) (status int, err error) {
 	signal.Notify(pipe, syscall.SIGPIPE)
 	defer signal.Stop(pipe)
 
+	if err := checkCgroup(cfg.Cgroup); err != nil {
+		return 0, err
+	}
 	tfs, err := openTracefs()
 	if err != nil {
 		return 0, err
@@ -144,6 +147,20 @@ func (r *run) open(child *program) error {
 	}
 	if r.reader, err = kprobe.NewReader(sources, o); err != nil {
 		return refused("", err)
+	}
+	return nil
+}
+
+// checkCgroup tells a folder that is no cgroup's.
+func checkCgroup(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return usage("--cgroup: %v", err)
+	}
+	if _, err := os.Stat(dir + "/cgroup.procs"); err != nil {
+		return usage("--cgroup %s: this is no folder of a cgroup: it has no cgroup.procs", dir)
 	}
 	return nil
 }

@@ -1,0 +1,140 @@
+package cli_test
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/skprobe/skprobe/internal/cli/clitest"
+	"github.com/skprobe/skprobe/internal/testkernel"
+)
+
+func TestMain(m *testing.M) {
+	clitest.Main(m, map[string]clitest.Program{"traffic": traffic})
+}
+
+// needs is what all tests here need.
+func needs(t testing.TB) {
+	t.Helper()
+	testkernel.Needs(t, testkernel.Root, testkernel.Tracefs, testkernel.Kprobes, testkernel.BTF, testkernel.Symbol("udp_sendmsg"))
+}
+
+// traffic is a program to be traced. Each argument is something to do:
+//
+//	send+127.0.0.1:9+20   send 20 bytes there
+//	thread+STEP           do that in a thread of its own
+//	child+STEP            do that in a child, and wait for it
+//	ready+FILE            make a file, to tell that this was reached
+//	sleep+100ms
+//	signals               from here on, end with status 7 at SIGTERM or SIGINT
+//	exit+3, kill+9        end like this
+func traffic(steps []string) int {
+	for _, step := range steps {
+		word, rest, _ := strings.Cut(step, "+")
+		switch word {
+		case "send":
+			addr, size, _ := strings.Cut(rest, "+")
+			n, err := strconv.Atoi(size)
+			if err == nil {
+				err = send(addr, n)
+			}
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "traffic:", err)
+				return 100
+			}
+		case "thread":
+			done := make(chan int)
+			go func() {
+				runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+				done <- traffic([]string{rest})
+			}()
+			if status := <-done; status != 0 {
+				return status
+			}
+		case "child":
+			cmd := exec.Command("/proc/self/exe", rest)
+			cmd.Args[0] = "traffic"
+			cmd.Stderr = os.Stderr
+			if err := cmd.Run(); err != nil {
+				fmt.Fprintln(os.Stderr, "traffic: child:", err)
+				return 101
+			}
+		case "ready":
+			if err := os.WriteFile(rest, nil, 0o644); err != nil {
+				return 102
+			}
+		case "sleep":
+			d, _ := time.ParseDuration(rest)
+			time.Sleep(d)
+		case "signals":
+			c := make(chan os.Signal, 1)
+			signal.Notify(c, syscall.SIGTERM, syscall.SIGINT)
+			go func() {
+				<-c
+				os.Exit(7)
+			}()
+		case "exit":
+			n, _ := strconv.Atoi(rest)
+			return n
+		case "kill":
+			n, _ := strconv.Atoi(rest)
+			_ = syscall.Kill(os.Getpid(), syscall.Signal(n))
+			time.Sleep(10 * time.Second)
+		default:
+			fmt.Fprintf(os.Stderr, "traffic: %q?\n", step)
+			return 103
+		}
+	}
+	return 0
+}
+
+// send sends one datagram from a socket that is not connected.
+func send(to string, size int) error {
+	addr, err := net.ResolveUDPAddr("udp", to)
+	if err != nil {
+		return err
+	}
+	network := "udp4"
+	if addr.IP.To4() == nil {
+		network = "udp6"
+	}
+	c, err := net.ListenUDP(network, nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_, err = c.WriteTo(make([]byte, size), addr)
+	return err
+}
+
+// definitions are the lines of kprobe_events that are skprobe's.
+func definitions(t testing.TB) []string {
+	t.Helper()
+	text, err := os.ReadFile("/sys/kernel/tracing/kprobe_events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for line := range strings.Lines(string(text)) {
+		if strings.Contains(line, ":skprobe_") {
+			all = append(all, strings.TrimSpace(line))
+		}
+	}
+	return all
+}
+
+// nothingLeft fails the test if skprobe left a definition.
+func nothingLeft(t testing.TB) {
+	t.Helper()
+	if left := definitions(t); len(left) > 0 {
+		t.Errorf("left in kprobe_events: %q", left)
+	}
+}
