@@ -124,6 +124,10 @@ func (l *Layout) Bytes(record []byte, present uint64, s Slot) []byte {
 	return record[sl.off : sl.off+sl.size : sl.off+sl.size]
 }
 
+// IsText reports whether a value is text, which lies in another place in each
+// record. All others are always in the same.
+func (l *Layout) IsText(s Slot) bool { return l.slots[s].str }
+
 // text reads a __data_loc field: the low half is the offset in the record, the
 // high half the length with the final NUL. A fault gives length 0, or the
 // kernel writes "(fault)" itself when it prints; nothing of the text is there.

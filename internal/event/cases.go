@@ -1,6 +1,9 @@
 package event
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // A boundCase is a Case with the places of its values.
 type boundCase struct {
@@ -29,6 +32,10 @@ func (b *boundCase) rename(to []int) {
 		b.from = to[b.from]
 	}
 }
+
+// isLike tells whether b holds whenever other does. What is compared must not
+// change between the two: fields do not come after what is made from them.
+func (b boundCase) isLike(other boundCase) bool { return slices.Equal(b.conds, other.conds) }
 
 // holds tells whether the conditions are true of an event's values.
 func (b *boundCase) holds(all []Value) bool {
@@ -82,6 +89,11 @@ func (p *Program) bindCases(c *Compiled, f *Field) error {
 			bc.conds = append(bc.conds, to.bind(cond))
 		}
 		b.cases = append(b.cases, bc)
+	}
+	for _, earlier := range c.fields {
+		if earlier.like == nil && earlier.cases != nil && slices.EqualFunc(earlier.cases, b.cases, boundCase.isLike) {
+			b.like = earlier
+		}
 	}
 	c.fields = append(c.fields, b)
 	return p.column(c, b, 0, Column{Name: f.Name, Help: f.Help, Kind: b.kind, Wide: f.Wide}, f.Hidden)

@@ -22,6 +22,8 @@ type Compiled struct {
 	Return  *Half // nil for an entry probe
 
 	fields  []*boundField
+	present []*boundField // those to decode, for records like the last
+	event   *Event        // into which they decode
 	byName  map[string]target
 	only    boundCase
 	assured map[string]int64 // values that Only fixes to a number, by how they are fetched
@@ -38,23 +40,10 @@ type Half struct {
 	target  fetchargs.Target
 	planner *fetchargs.Planner
 	layout  *fetchargs.Layout
-}
 
-// A boundField is a field resolved for this kernel.
-type boundField struct {
-	field *Field
-	kind  *Kind
-	half  *Half
-	slots []fetchargs.Slot // parallel to kind.Reads; -1: not on this kernel
-	out   []int            // parallel to the parts; where the value goes, -1: nowhere
-	cases []boundCase
-
-	addend           int64
-	bitOff, bitWidth int
-	signed           bool    // how a number of few bits extends to more
-	whole            [8]byte // the number, where it had to be computed
-	in               [][]byte
-	parts            []Value
+	record  []byte // that is decoded
+	present uint64 // its pointers
+	moved   bool   // it is in another place than the last, or has other pointers
 }
 
 // target is where a column's value comes from, for comparisons.
@@ -205,7 +194,7 @@ func (p *Program) bind(c *Compiled, f *Field, k Kernel) error {
 	if err := kind.fits(ref); err != nil {
 		return err
 	}
-	b := &boundField{field: f, kind: kind, half: half, in: make([][]byte, len(kind.Reads)), parts: make([]Value, max(1, len(kind.Parts)))}
+	b := &boundField{field: f, kind: kind, half: half, in: make([][]byte, len(kind.Reads))}
 	for i := range kind.Reads {
 		slot, err := b.fetch(&kind.Reads[i], ref)
 		if err != nil {

@@ -54,6 +54,7 @@ func (c *Compiled) IsReturn(h *Half) bool { return h == c.Return }
 // Bind takes the places of the half's arguments in the kernel's records.
 func (h *Half) Bind(places []fetchargs.ArgPlace) (err error) {
 	h.layout, err = h.Plan.Layout(places)
+	h.record, h.moved = nil, true
 	return err
 }
 
@@ -74,8 +75,7 @@ func Thread(record []byte, cpu uint32) uint32 {
 // false where the event is not complete: a function was entered, or one
 // returns that was entered before tracing began.
 func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok bool, err error) {
-	present, err := h.layout.Present(record)
-	if err != nil {
+	if err := h.load(record); err != nil {
 		return false, fmt.Errorf("%s: %w", c.Symbol, err)
 	}
 	if c.Entry != nil && c.Return != nil {
@@ -87,104 +87,17 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 		if entry == nil {
 			return false, nil
 		}
-		all := ev.reset()
-		before, err := c.Entry.layout.Present(entry)
-		if err != nil {
+		if err := c.Entry.load(entry); err != nil {
 			return false, fmt.Errorf("%s: %w", c.Symbol, err)
 		}
-		for _, f := range c.fields {
-			if f.half == c.Entry {
-				f.decode(entry, before, all)
-			} else {
-				f.decode(record, present, all)
-			}
-		}
-	} else {
-		all := ev.reset()
-		for _, f := range c.fields {
-			f.decode(record, present, all)
-		}
+	}
+	c.aim(ev)
+	for _, f := range c.present {
+		f.decode()
 	}
 	ev.Name = c.Event
 	ev.Task = !c.Softirq
 	return c.only.holds(ev.Values[:cap(ev.Values)]), nil
-}
-
-// reset makes all values absent, hidden ones too, and returns them.
-func (ev *Event) reset() []Value {
-	all := ev.Values[:cap(ev.Values)]
-	clear(all)
-	return all
-}
-
-func (f *boundField) decode(record []byte, present uint64, all []Value) {
-	if f.cases != nil {
-		f.choose(all)
-		return
-	}
-	l := f.half.layout
-	if len(f.kind.Parts) == 0 {
-		b := l.Bytes(record, present, f.slots[0])
-		if b == nil {
-			return
-		}
-		if f.bitWidth != 0 || f.addend != 0 {
-			b = f.compute(b)
-		}
-		f.in[0] = b
-		i := f.out[0]
-		f.kind.Decode(f.in, all[i:i+1])
-		return
-	}
-	for i, s := range f.slots {
-		if s < 0 {
-			f.in[i] = nil
-			continue
-		}
-		f.in[i] = l.Bytes(record, present, s)
-	}
-	clear(f.parts)
-	f.kind.Decode(f.in, f.parts)
-	for i, to := range f.out {
-		if to >= 0 {
-			all[to] = f.parts[i]
-		}
-	}
-}
-
-// compute takes a bit field out of its bytes, or adds the constant that the
-// kernel could not, with the width that C gives the sum.
-func (f *boundField) compute(b []byte) []byte {
-	off, width := uint(f.bitOff), uint(f.bitWidth)
-	if width == 0 {
-		width = uint(8 * len(b))
-	}
-	n := number(b) >> off << (64 - width)
-	if f.signed {
-		n = uint64(int64(n) >> (64 - width))
-	} else {
-		n >>= 64 - width
-	}
-	binary.LittleEndian.PutUint64(f.whole[:], n+uint64(f.addend))
-	if f.addend != 0 && len(b) <= 4 {
-		return f.whole[:4]
-	}
-	return f.whole[:]
-}
-
-func (f *boundField) choose(all []Value) {
-	for i := range f.cases {
-		c := &f.cases[i]
-		if !c.holds(all) {
-			continue
-		}
-		if c.from >= 0 {
-			all[f.out[0]] = all[c.from]
-		} else {
-			all[f.out[0]] = Value{Set: true, Text: c.text}
-		}
-		return
-	}
 }
 
 // Unpaired returns how many returns had no entry, and how many entries were

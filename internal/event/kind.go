@@ -18,9 +18,11 @@ type Kind struct {
 	// kind, which yields one.
 	Parts []Part
 	// Decode turns what was read into values: in is parallel to Reads, nil
-	// where a read is absent; out is parallel to Parts and zeroed before.
+	// where a read is absent, which that of a simple kind never is. out is
+	// parallel to Parts, nil where a part is not wanted; those that it does
+	// not set are absent.
 	// It must not keep in.
-	Decode func(in [][]byte, out []Value)
+	Decode func(in [][]byte, out []*Value)
 	// Append writes a present value as text, as tables and JSON strings
 	// show it. nil: by Class. Where the value's Text is empty, what it writes
 	// must depend on Num and Addr alone: sinks keep it for equal ones.

@@ -125,7 +125,7 @@ func Packet() *Kind {
 	k.Parts = append(k.Parts, Part{Name: "len", Help: "bytes from skb->data to the end of the packet", Kind: Size, Expr: "$->len"})
 	var w packet.Window
 	var pkt packet.Packet
-	k.Decode = func(in [][]byte, out []Value) {
+	k.Decode = func(in [][]byte, out []*Value) {
 		if in[skbHead] == nil {
 			return
 		}
@@ -138,12 +138,12 @@ func Packet() *Kind {
 		}
 		pkt.Decode(&w)
 		for i := range parts {
-			if pkt.Has(parts[i].field) {
-				out[i].Set = true
-				parts[i].get(&pkt, &out[i])
+			if v := out[i]; v != nil && pkt.Has(parts[i].field) {
+				v.Set = true
+				parts[i].get(&pkt, v)
 			}
 		}
-		out[len(parts)] = Value{Set: true, Num: uint64(w.Len)}
+		out[len(parts)].setNum(uint64(w.Len))
 	}
 	return k
 }

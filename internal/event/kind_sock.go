@@ -114,24 +114,24 @@ var (
 		Reads: sock4Reads, Parts: sockParts, Decode: decodeSock}
 )
 
-func decodeSock(in [][]byte, out []Value) {
+func decodeSock(in [][]byte, out []*Value) {
 	if in[sockFamily] == nil {
 		return
 	}
 	family := binary.LittleEndian.Uint16(in[sockFamily])
-	out[0] = Value{Set: true, Num: uint64(family)}
+	out[0].setNum(uint64(family))
 	if family != afInet && family != afInet6 {
 		return // an AF_UNIX or netlink sock has other things in these places
 	}
-	out[2] = Value{Set: true, Num: number(in[sockNum])}
-	out[4] = Value{Set: true, Num: uint64(binary.BigEndian.Uint16(in[sockDport]))}
-	out[5] = Value{Set: true, Num: number(in[sockState])}
+	out[2].setNum(number(in[sockNum]))
+	out[4].setNum(uint64(binary.BigEndian.Uint16(in[sockDport])))
+	out[5].setNum(number(in[sockState]))
 	if family == afInet {
-		out[1] = Value{Set: true, Addr: netip.AddrFrom4([4]byte(in[sockRcvSaddr]))}
-		out[3] = Value{Set: true, Addr: netip.AddrFrom4([4]byte(in[sockDaddr]))}
+		out[1].setAddr(netip.AddrFrom4([4]byte(in[sockRcvSaddr])))
+		out[3].setAddr(netip.AddrFrom4([4]byte(in[sockDaddr])))
 	} else if len(in) > sockV6Daddr && in[sockV6RcvSaddr] != nil && in[sockV6Daddr] != nil {
-		out[1] = Value{Set: true, Addr: netip.AddrFrom16([16]byte(in[sockV6RcvSaddr])).Unmap()}
-		out[3] = Value{Set: true, Addr: netip.AddrFrom16([16]byte(in[sockV6Daddr])).Unmap()}
+		out[1].setAddr(netip.AddrFrom16([16]byte(in[sockV6RcvSaddr])).Unmap())
+		out[3].setAddr(netip.AddrFrom16([16]byte(in[sockV6Daddr])).Unmap())
 	}
 }
 
@@ -156,23 +156,23 @@ func sockaddrParts() []Part {
 	}
 }
 
-func decodeSockaddr(in [][]byte, out []Value) {
+func decodeSockaddr(in [][]byte, out []*Value) {
 	b := in[0]
 	if len(b) < 8 {
 		return
 	}
 	family := binary.LittleEndian.Uint16(b)
-	out[0] = Value{Set: true, Num: uint64(family)}
+	out[0].setNum(uint64(family))
 	switch {
 	case family == afInet || family == 0 && len(b) == 8:
 		// udp_sendmsg takes AF_UNSPEC for AF_INET.
-		out[1] = Value{Set: true, Addr: netip.AddrFrom4([4]byte(b[4:8]))}
+		out[1].setAddr(netip.AddrFrom4([4]byte(b[4:8])))
 	case family == afInet6 && len(b) >= 24:
-		out[1] = Value{Set: true, Addr: netip.AddrFrom16([16]byte(b[8:24])).Unmap()}
+		out[1].setAddr(netip.AddrFrom16([16]byte(b[8:24])).Unmap())
 	default:
 		return
 	}
-	out[2] = Value{Set: true, Num: uint64(binary.BigEndian.Uint16(b[2:4]))}
+	out[2].setNum(uint64(binary.BigEndian.Uint16(b[2:4])))
 }
 
 // NetNS is the inode number of the network namespace of a socket, as

@@ -32,21 +32,40 @@ func number(b []byte) uint64 {
 	return n
 }
 
-func decodeUnsigned(in [][]byte, out []Value) {
-	out[0] = Value{Set: true, Num: number(in[0])}
+// setNum, setAddr and setText set a value, unless it is not wanted.
+func (v *Value) setNum(n uint64) {
+	if v != nil {
+		v.Set, v.Num = true, n
+	}
 }
 
-func decodeSigned(in [][]byte, out []Value) {
+func (v *Value) setAddr(a netip.Addr) {
+	if v != nil {
+		v.Set, v.Addr = true, a
+	}
+}
+
+func (v *Value) setText(b []byte) {
+	if v != nil {
+		v.Set, v.Text = true, b
+	}
+}
+
+func decodeUnsigned(in [][]byte, out []*Value) {
+	out[0].setNum(number(in[0]))
+}
+
+func decodeSigned(in [][]byte, out []*Value) {
 	shift := 64 - 8*uint(min(8, len(in[0])))
-	out[0] = Value{Set: true, Num: uint64(int64(number(in[0])<<shift) >> shift)}
+	out[0].setNum(uint64(int64(number(in[0])<<shift) >> shift))
 }
 
-func decodeText(in [][]byte, out []Value) {
-	out[0] = Value{Set: true, Text: in[0]}
+func decodeText(in [][]byte, out []*Value) {
+	out[0].setText(in[0])
 }
 
 // decodeChars ends a text at the first NUL.
-func decodeChars(in [][]byte, out []Value) {
+func decodeChars(in [][]byte, out []*Value) {
 	b := in[0]
 	for i, c := range b {
 		if c == 0 {
@@ -54,7 +73,7 @@ func decodeChars(in [][]byte, out []Value) {
 			break
 		}
 	}
-	out[0] = Value{Set: true, Text: b}
+	out[0].setText(b)
 }
 
 func appendUnsigned(dst []byte, v *Value) []byte { return strconv.AppendUint(dst, v.Num, 10) }
@@ -102,24 +121,24 @@ var (
 		Reads: value1, Decode: decodeText, Append: appendBytes}
 )
 
-func decodeBool(in [][]byte, out []Value) {
+func decodeBool(in [][]byte, out []*Value) {
 	n := number(in[0])
 	if n != 0 {
 		n = 1
 	}
-	out[0] = Value{Set: true, Num: n}
+	out[0].setNum(n)
 }
 
-func decodeBE16(in [][]byte, out []Value) {
-	out[0] = Value{Set: true, Num: uint64(binary.BigEndian.Uint16(in[0]))}
+func decodeBE16(in [][]byte, out []*Value) {
+	out[0].setNum(uint64(binary.BigEndian.Uint16(in[0])))
 }
 
-func decodeIPv4(in [][]byte, out []Value) {
-	out[0] = Value{Set: true, Addr: netip.AddrFrom4([4]byte(in[0]))}
+func decodeIPv4(in [][]byte, out []*Value) {
+	out[0].setAddr(netip.AddrFrom4([4]byte(in[0])))
 }
 
-func decodeIPv6(in [][]byte, out []Value) {
-	out[0] = Value{Set: true, Addr: netip.AddrFrom16([16]byte(in[0])).Unmap()}
+func decodeIPv6(in [][]byte, out []*Value) {
+	out[0].setAddr(netip.AddrFrom16([16]byte(in[0])).Unmap())
 }
 
 func appendMAC(dst []byte, v *Value) []byte {

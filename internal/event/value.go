@@ -3,9 +3,10 @@ package event
 import "net/netip"
 
 // A Value is one value of an event. Which of its fields carries it is said by
-// the Class of its Kind. The zero Value is absent: the kernel had none, or it
-// could not be read.
+// the Class of its Kind; those that no value of that kind uses are zero.
 type Value struct {
+	// Set is false where the value is absent: the kernel had none, or it
+	// could not be read. What the other fields hold then means nothing.
 	Set  bool
 	Num  uint64     // Unsigned, Bool (0, 1); Signed as two's complement
 	Addr netip.Addr // Address, canonical: IPv4-mapped IPv6 is IPv4
@@ -41,6 +42,8 @@ type Event struct {
 	Values []Value
 	// Stack holds return addresses, innermost first, with --stack.
 	Stack []uint64
+
+	from *Compiled // who filled in Values
 }
 
 // A Column is one named value of a tool's events.
