@@ -124,7 +124,7 @@ func (m *measurement) traced(t *costs, format, to string) error {
 	var own []time.Duration
 	var resident int64
 	for range m.repeat {
-		w, err := m.watch("--format", format, "--comm", filepath.Base(m.load), "-o", to)
+		w, err := m.watch("--format", format, "-o", to)
 		if err != nil {
 			return err
 		}
