@@ -31,8 +31,15 @@ type Kind struct {
 	// The zero value: it cannot.
 	Compare Compare
 	// Lookup returns the number that a text stands for, for kinds of Class
-	// Text that are numbers in the kernel: names of an enum.
+	// Text that are numbers in the kernel: names of an enum, and numbers for
+	// values that have no name.
 	Lookup func(text string) (uint64, bool)
+	// Normalize returns a text as Append writes it, for kinds of Class Text
+	// that people write in several ways: a MAC in upper case. false: no value
+	// is ever written so. nil: any text may be a value.
+	Normalize func(text string) (string, bool)
+	// Names are the texts that Lookup or Normalize know, for suggestions.
+	Names []string
 
 	of string // which of several kinds of one name: the enum
 }

@@ -3,6 +3,7 @@ package event
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/skprobe/skprobe/fetchargs"
@@ -121,6 +122,7 @@ func enumKind(t *fetchargs.Type) (*Kind, error) {
 	if t.Kind != fetchargs.Enum {
 		return nil, fmt.Errorf("%s is no enum", t)
 	}
+	var all []string
 	names := make(map[uint64]string, len(t.Values))
 	values := make(map[string]uint64, len(t.Values))
 	width := 0
@@ -129,6 +131,7 @@ func enumKind(t *fetchargs.Type) (*Kind, error) {
 			names[uint64(e.Value)] = e.Name
 		}
 		values[e.Name] = uint64(e.Value)
+		all = append(all, e.Name)
 		width = max(width, len(e.Name))
 	}
 	decode := decodeUnsigned
@@ -145,7 +148,17 @@ func enumKind(t *fetchargs.Type) (*Kind, error) {
 			}
 			return appendUnsigned(dst, v)
 		},
-		Lookup: func(s string) (uint64, bool) { n, ok := values[s]; return n, ok },
+		Lookup: func(s string) (uint64, bool) {
+			if n, ok := values[s]; ok {
+				return n, true
+			}
+			if t.Signed {
+				n, err := strconv.ParseInt(s, 0, 64)
+				return uint64(n), err == nil
+			}
+			return lookupUnsigned(s)
+		},
+		Names: all,
 	}, nil
 }
 

@@ -1,8 +1,12 @@
 package event
 
 import (
+	"cmp"
 	"encoding/binary"
 	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/skprobe/skprobe/internal/packet"
 )
@@ -70,11 +74,31 @@ func addrOf(f func(p *packet.Packet) netip.Addr) func(p *packet.Packet, v *Value
 
 var plainText = &Kind{Name: "text", Class: Text, Width: 8}
 
+// named is a text that is the name of a number up to most, or the number where
+// it has none.
+func named(what string, width, most int, name func(n int) string) *Kind {
+	var names []string
+	for n := range min(most, 255) + 1 {
+		if s := name(n); s != "" {
+			names = append(names, s)
+		}
+	}
+	return &Kind{Name: what, Class: Text, Width: width, Names: names, Normalize: func(s string) (string, bool) {
+		if n, err := strconv.Atoi(s); err == nil && n >= 0 && n <= most {
+			return cmp.Or(name(n), strconv.Itoa(n)), true
+		}
+		s = strings.ToLower(s)
+		return s, slices.Contains(names, s)
+	}}
+}
+
 func packetParts() []packetPart {
 	number := &Kind{Name: "number", Class: Unsigned, Width: 5, Right: true}
 	wide := &Kind{Name: "number", Class: Unsigned, Width: 10, Right: true}
 	addr := &Kind{Name: "addr", Class: Address, Width: 15}
-	mac := &Kind{Name: "mac", Class: Text, Width: 17}
+	mac := &Kind{Name: "mac", Class: Text, Width: 17, Normalize: normalizeMAC}
+	proto := named("protocol", 8, 255, func(n int) string { return packet.ProtoName(uint8(n)) })
+	operation := named("operation", 8, 65535, func(n int) string { return packet.ArpOpName(uint16(n)) })
 	part := func(name, help string, kind *Kind, field packet.Field, get func(p *packet.Packet, v *Value)) packetPart {
 		return packetPart{Part{Name: name, Help: help, Kind: kind}, field, get}
 	}
@@ -84,7 +108,7 @@ func packetParts() []packetPart {
 		part("dmac", "destination MAC", mac, packet.FieldDmac, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendMAC(b, p.Dmac) })),
 		part("ethertype", "EtherType after VLAN tags", EtherType, packet.FieldEtherType, numberOf(func(p *packet.Packet) uint64 { return uint64(p.EtherType) })),
 		less(part("vlan", "VLAN id, where the tag is in the bytes", number, packet.FieldVLAN, numberOf(func(p *packet.Packet) uint64 { return uint64(p.VLANs[0].ID()) }))),
-		less(part("ar_op", "ARP operation", plainText, packet.FieldArpOp, textOf(func(p *packet.Packet, b []byte) []byte {
+		less(part("ar_op", "ARP operation", operation, packet.FieldArpOp, textOf(func(p *packet.Packet, b []byte) []byte {
 			if name := packet.ArpOpName(p.ArpOp); name != "" {
 				return append(b, name...)
 			}
@@ -94,7 +118,7 @@ func packetParts() []packetPart {
 		less(part("ar_sip", "ARP sender IPv4 address", addr, packet.FieldArpSip, addrOf(func(p *packet.Packet) netip.Addr { return p.ArpSip }))),
 		less(part("ar_tha", "ARP target MAC", mac, packet.FieldArpTha, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendMAC(b, p.ArpTha) }))),
 		less(part("ar_tip", "ARP target IPv4 address", addr, packet.FieldArpTip, addrOf(func(p *packet.Packet) netip.Addr { return p.ArpTip }))),
-		part("proto", "IP protocol, after IPv6 extension headers", plainText, packet.FieldProto, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendProto(b, p.Proto) })),
+		part("proto", "IP protocol, after IPv6 extension headers", proto, packet.FieldProto, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendProto(b, p.Proto) })),
 		part("saddr", "source address", addr, packet.FieldSaddr, addrOf(func(p *packet.Packet) netip.Addr { return p.Saddr })),
 		part("sport", "source port", number, packet.FieldSport, numberOf(func(p *packet.Packet) uint64 { return uint64(p.Sport) })),
 		part("daddr", "destination address", addr, packet.FieldDaddr, addrOf(func(p *packet.Packet) netip.Addr { return p.Daddr })),

@@ -13,7 +13,8 @@ const (
 
 // Family is an address family by name.
 var Family = &Kind{Name: "family", Help: "address family of the socket: inet, inet6", Class: Text, Width: 6,
-	Reads: value1, Decode: decodeUnsigned, Append: appendFamily, Compare: CompareNumber, Lookup: lookupFamily}
+	Reads: value1, Decode: decodeUnsigned, Append: appendFamily, Compare: CompareNumber, Lookup: lookupFamily,
+	Names: []string{"inet", "inet6", "unix", "netlink", "packet"}}
 
 func appendFamily(dst []byte, v *Value) []byte {
 	switch v.Num {
@@ -32,8 +33,10 @@ func appendFamily(dst []byte, v *Value) []byte {
 }
 
 func lookupFamily(s string) (uint64, bool) {
-	n, ok := map[string]uint64{"inet": afInet, "inet6": afInet6, "unix": 1, "netlink": 16, "packet": 17}[s]
-	return n, ok
+	if n, ok := map[string]uint64{"inet": afInet, "inet6": afInet6, "unix": 1, "netlink": 16, "packet": 17}[s]; ok {
+		return n, true
+	}
+	return lookupUnsigned(s)
 }
 
 // tcpStates are the names of include/net/tcp_states.h; a UDP socket that is
@@ -43,7 +46,7 @@ var tcpStates = []string{1: "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", 
 
 // State is the state of a socket by name.
 var State = &Kind{Name: "state", Help: "state of the socket, as TCP names it", Class: Text, Width: 11,
-	Reads: value1, Decode: decodeUnsigned, Append: appendState, Compare: CompareNumber, Lookup: lookupState}
+	Reads: value1, Decode: decodeUnsigned, Append: appendState, Compare: CompareNumber, Lookup: lookupState, Names: tcpStates[1:]}
 
 func appendState(dst []byte, v *Value) []byte {
 	if n := int(v.Num); n > 0 && n < len(tcpStates) {
@@ -58,7 +61,7 @@ func lookupState(s string) (uint64, bool) {
 			return uint64(i), true
 		}
 	}
-	return 0, false
+	return lookupUnsigned(s)
 }
 
 // The reads of a sock, in the order that decodeSock expects. The head of

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/skprobe/skprobe/internal/packet"
@@ -95,7 +96,7 @@ var (
 	BoolKind = &Kind{Name: "bool", Help: "true or false", Class: Bool, Width: 5,
 		Reads: value1, Decode: decodeBool, Compare: CompareNumber}
 	Pointer = &Kind{Name: "pointer", Help: "address", Class: Text, Width: 18,
-		Reads: value1, Decode: decodeUnsigned, Append: appendHex, Compare: CompareNumber, Lookup: lookupAddress}
+		Reads: value1, Decode: decodeUnsigned, Append: appendHex, Compare: CompareNumber, Lookup: lookupUnsigned}
 	Errno = &Kind{Name: "errno", Help: "result, with the names of errors (JSON: a number)", Class: Signed, Width: 14, Right: true,
 		Reads: value1, Decode: decodeSigned, Append: appendErrno, Compare: CompareNumber}
 	Duration = &Kind{Name: "duration", Help: "nanoseconds, with a unit in tables", Class: Unsigned, Width: 9, Right: true,
@@ -110,7 +111,7 @@ var (
 	IPv6 = &Kind{Name: "ipv6", Help: "IPv6 address; IPv4-mapped is shown as IPv4", Class: Address, Width: 25,
 		Reads: []Read{{Expr: "$", Size: 16, Follow: true}}, Decode: decodeIPv6}
 	MAC = &Kind{Name: "mac", Help: "Ethernet address", Class: Text, Width: 17,
-		Reads: []Read{{Expr: "$", Size: 6, Follow: true}}, Decode: decodeText, Append: appendMAC}
+		Reads: []Read{{Expr: "$", Size: 6, Follow: true}}, Decode: decodeText, Append: appendMAC, Normalize: normalizeMAC}
 	Char = &Kind{Name: "char", Help: "text in an array of char", Class: Text, Width: 16,
 		Reads: value1, Decode: decodeChars}
 	String = &Kind{Name: "string", Help: "text in kernel memory, up to its NUL", Class: Text, Width: 16,
@@ -148,6 +149,20 @@ func appendMAC(dst []byte, v *Value) []byte {
 	return packet.AppendMAC(dst, [6]byte(v.Text))
 }
 
+// normalizeMAC takes what is written in capitals, or with - between the bytes.
+func normalizeMAC(s string) (string, bool) {
+	s = strings.ReplaceAll(strings.ToLower(s), "-", ":")
+	ok := len(s) == 17
+	for i := 0; ok && i < len(s); i++ {
+		if i%3 == 2 {
+			ok = s[i] == ':'
+		} else {
+			ok = strings.IndexByte("0123456789abcdef", s[i]) >= 0
+		}
+	}
+	return s, ok
+}
+
 func appendEtherType(dst []byte, v *Value) []byte {
 	return packet.AppendEtherType(dst, uint16(v.Num))
 }
@@ -164,8 +179,8 @@ func appendDuration(dst []byte, v *Value) []byte {
 	return append(dst, time.Duration(v.Num).String()...)
 }
 
-// lookupAddress reads "0xffff888003c0ffee".
-func lookupAddress(s string) (uint64, bool) {
+// lookupUnsigned reads a number: "17", "0xffff888003c0ffee".
+func lookupUnsigned(s string) (uint64, bool) {
 	n, err := strconv.ParseUint(s, 0, 64)
 	return n, err == nil
 }

@@ -56,6 +56,28 @@ func unknown(name string, fields []*field) string {
 	return fmt.Sprintf("no field %q here%s fields: %s", name, hint+[2]string{";", ""}[min(len(near), 1)], strings.Join(names, " "))
 }
 
+// noValue returns the message for a text that no value of a field can be.
+func noValue(text string, f *field, known []string) string {
+	what := f.name
+	if f.kind != nil && f.kind.Name != "" && f.kind.Name != "enum" {
+		what = f.kind.Name
+	}
+	message := fmt.Sprintf("%q is no %s", text, what)
+	var near []string
+	for _, name := range known {
+		if distance(strings.ToLower(text), strings.ToLower(name)) <= max(1, len(name)/4) {
+			near = append(near, name)
+		}
+	}
+	switch {
+	case len(near) > 0:
+		return message + "; did you mean " + strings.Join(near[:min(len(near), 3)], " or ") + "?"
+	case len(known) > 0 && len(known) <= 16:
+		return message + "; known: " + strings.Join(known, " ")
+	}
+	return message
+}
+
 // synonyms are names of the same thing in other tools, and ours.
 var synonyms = map[string][]string{
 	"port": {"lport", "rport", "sport", "dport"},

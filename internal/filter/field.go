@@ -2,6 +2,7 @@ package filter
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/skprobe/skprobe/internal/event"
@@ -100,6 +101,27 @@ func (f *field) appendText(dst []byte, e *event.Event) []byte {
 		return f.kind.Append(dst, v)
 	}
 	return append(dst, v.Text...)
+}
+
+// canonical returns a text as the field writes it, or what is wrong with it: a
+// comparison with a text that can be none of the field's is a mistake.
+func (f *field) canonical(text string, events []string) (canonical, problem string) {
+	switch {
+	case f.from == fromEvent && len(events) > 0 && !slices.Contains(events, text):
+		return text, noValue(text, f, events)
+	case f.kind == nil:
+	case f.kind.Normalize != nil:
+		canonical, ok := f.kind.Normalize(text)
+		if !ok {
+			return text, noValue(text, f, f.kind.Names)
+		}
+		return canonical, ""
+	case f.kind.Lookup != nil:
+		if _, ok := f.kind.Lookup(text); !ok {
+			return text, noValue(text, f, f.kind.Names)
+		}
+	}
+	return text, ""
 }
 
 // value returns a present field as expr-lang has it: int, bool, string or

@@ -107,6 +107,13 @@ func (p *parser) compare(n ast.Node, f *field, op event.Op, value any, at ast.No
 			}
 			return newCompare(f, op, event.Operand{Prefix: prefix})
 		case event.Text:
+			if equality {
+				text, problem := f.canonical(v, p.events)
+				if problem != "" {
+					p.fail(at, problem)
+				}
+				v = text
+			}
 			return newCompare(f, op, event.Operand{Text: v})
 		}
 	case bool:

@@ -20,13 +20,14 @@ type parser struct {
 	text   string
 	fields []*field
 	byName map[string]*field
+	events []string
 	config *conf.Config
 	source file.Source
 	err    *Error // the first
 }
 
 func newParser(text string, schema *event.Schema) *parser {
-	p := &parser{text: text, fields: fieldsOf(schema), byName: map[string]*field{}}
+	p := &parser{text: text, fields: fieldsOf(schema), byName: map[string]*field{}, events: schema.Events}
 	samples := map[string]any{}
 	for _, f := range p.fields {
 		p.byName[f.name] = f
