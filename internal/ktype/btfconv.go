@@ -236,18 +236,24 @@ func (t rawType) convertTypedef(name string, depth int) (*fetchargs.Type, error)
 	if err != nil {
 		return nil, err
 	}
+	return typedefOf(name, of), nil
+}
+
+// typedefOf returns what a typedef is: a number or an anonymous type gets its
+// name, everything else keeps its own.
+func typedefOf(name string, of *fetchargs.Type) *fetchargs.Type {
 	switch of.Kind {
 	case fetchargs.Int, fetchargs.Bool, fetchargs.Float:
 	case fetchargs.Struct, fetchargs.Union, fetchargs.Enum:
 		if of.Name != "" {
-			return of, nil
+			return of
 		}
 	default:
-		return of, nil
+		return of
 	}
 	c := *of
 	c.Name = name
-	return &c, nil
+	return &c
 }
 
 func (t rawType) convertProto(name string, depth int) (*fetchargs.Type, error) {

@@ -3,6 +3,7 @@
 //
 //   - [BTF]: the type information that the kernel, its modules, or a file
 //     such as those of BTFHub carry;
+//   - [DWARF]: the debug information of an installed vmlinux and of modules;
 //   - [Profile]: a layout saved as JSON, from another source, for this kernel
 //     or for a test.
 //
