@@ -13,7 +13,7 @@ func completeFlags(cmd *cobra.Command) {
 	values := map[string][]string{
 		"backend": session.Backends,
 		"format":  output.Formats,
-		"layout":  {"auto", "btf", "profile"},
+		"layout":  layoutSources,
 	}
 	for _, t := range output.Timestamps {
 		values["timestamp"] = append(values["timestamp"], string(t))

@@ -47,28 +47,41 @@ type runFlags struct {
 }
 
 type layoutFlags struct {
-	source, btf, profile string
-	force                bool
+	source, btf, vmlinux, profile string
+	force                         bool
 }
 
 func (f *layoutFlags) register(fs *pflag.FlagSet) {
-	fs.StringVar(&f.source, "layout", "auto", "where struct layouts come from: `auto|btf|profile`")
+	fs.StringVar(&f.source, "layout", "auto", "where struct layouts come from: `"+strings.Join(layoutSources, "|")+"`")
 	fs.StringVar(&f.btf, "btf", "", "take type information from this `FILE` (raw BTF, or ELF with .BTF)")
+	fs.StringVar(&f.vmlinux, "vmlinux", "", "take layouts from the debug information (DWARF) of this `FILE`")
 	fs.StringVar(&f.profile, "profile", "", "take layouts from this `FILE`, made by skprobe offsets --save")
-	fs.BoolVar(&f.force, "force-profile", false, "take the profile although it is of another kernel")
+	fs.BoolVar(&f.force, "force-profile", false, "take the profile or vmlinux although it is of another kernel")
 }
 
+var layoutSources = []string{"auto", "btf", "dwarf", "profile"}
+
 func (f *layoutFlags) layout() (session.Layout, error) {
-	l := session.Layout{Source: f.source, BTF: f.btf, Profile: f.profile, Force: f.force}
-	switch {
-	case f.source != "auto" && f.source != "btf" && f.source != "profile":
-		return l, usagef("--layout %q: it is one of auto, btf, profile", f.source)
-	case f.source == "profile" && f.profile == "":
+	l := session.Layout{Source: f.source, BTF: f.btf, Vmlinux: f.vmlinux, Profile: f.profile, Force: f.force}
+	if !slices.Contains(layoutSources, f.source) {
+		return l, usagef("--layout %q: it is one of %s", f.source, strings.Join(layoutSources, ", "))
+	}
+	if f.source == "profile" && f.profile == "" {
 		return l, usagef("--layout profile needs --profile FILE")
-	case f.btf != "" && f.profile != "":
-		return l, usagef("--btf and --profile exclude each other")
-	case f.source == "btf" && f.profile != "":
-		return l, usagef("--layout btf and --profile exclude each other")
+	}
+	given := ""
+	for _, from := range []struct{ source, flag, file string }{
+		{"btf", "--btf", f.btf}, {"dwarf", "--vmlinux", f.vmlinux}, {"profile", "--profile", f.profile},
+	} {
+		switch {
+		case from.file == "":
+		case given != "":
+			return l, usagef("%s and %s exclude each other", given, from.flag)
+		case f.source != "auto" && f.source != from.source:
+			return l, usagef("--layout %s and %s exclude each other", f.source, from.flag)
+		default:
+			given = from.flag
+		}
 	}
 	return l, nil
 }

@@ -33,7 +33,8 @@ func ownFolder(dir string) bool {
 	return err == nil && st.IsDir() && owned(st)
 }
 
-// cacheFile is the file for one kernel.
+// cacheFile is the file for one kernel. What was taken from DWARF where that was
+// asked for is apart from what BTF or DWARF gave.
 func cacheFile(o Options) string {
 	plain := func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-_+", r) {
@@ -41,7 +42,11 @@ func cacheFile(o Options) string {
 		}
 		return '_'
 	}
-	name := o.Kernel.Release + "-" + o.Kernel.BuildID[:min(16, len(o.Kernel.BuildID))] + ".json"
+	name := o.Kernel.Release + "-" + o.Kernel.BuildID[:min(16, len(o.Kernel.BuildID))]
+	if o.OnlyDWARF {
+		name += ".dwarf"
+	}
+	name += ".json"
 	return filepath.Join(o.CacheDir, strings.Map(plain, name))
 }
 

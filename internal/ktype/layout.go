@@ -16,9 +16,14 @@ type Options struct {
 	Kernel Kernel
 	// BTF is a file of type information to use instead of the kernel's own.
 	BTF string
+	// DWARF is a vmlinux with debug information, to use instead.
+	DWARF string
+	// OnlyDWARF takes the installed debug information, although the kernel may
+	// have BTF.
+	OnlyDWARF bool
 	// Profile is a file that [Profile.WriteTo] made, to use instead.
 	Profile string
-	// Force takes a profile of another kernel.
+	// Force takes a profile or a vmlinux of another kernel.
 	Force bool
 	// CacheDir is the folder for what was used of the kernel's own type
 	// information, so that the next start need not read it; "" for no cache.
@@ -37,11 +42,12 @@ type Layout struct {
 	opts  Options
 }
 
-// Open finds a source of layouts: a profile or a file of BTF that was asked
-// for; else the cache of an earlier run, completed from the kernel's own BTF;
-// else that. The error says what there is not, and what can be done.
+// Open finds a source of layouts: a profile, a file of BTF or a vmlinux that was
+// asked for; else the cache of an earlier run, completed from the kernel's own
+// BTF, or from installed debug information where it has none; else these. The
+// error says what there is not, and what can be done.
 func Open(o Options) (*Layout, error) {
-	c := &chain{file: o.BTF}
+	c := &chain{opts: o}
 	switch {
 	case o.Profile != "":
 		p, err := openProfile(o)
@@ -49,7 +55,7 @@ func Open(o Options) (*Layout, error) {
 			return nil, err
 		}
 		c.saved, c.alone = p, true
-	case o.BTF == "" && o.CacheDir != "" && o.Kernel.BuildID != "":
+	case o.kept():
 		c.saved = readCache(o, sysDir)
 	}
 	if c.saved == nil {
@@ -85,7 +91,7 @@ func (l *Layout) Profile() *Profile {
 // Call it after everything was compiled. That it failed is worth a remark
 // only: nothing depends on the cache.
 func (l *Layout) Save() error {
-	if !l.chain.missed || l.opts.BTF != "" || l.opts.Profile != "" || l.opts.CacheDir == "" || l.opts.Kernel.BuildID == "" {
+	if !l.chain.missed || !l.opts.kept() {
 		return nil
 	}
 	p := l.Profile()
@@ -93,10 +99,16 @@ func (l *Layout) Save() error {
 		p.merge(l.chain.saved)
 	}
 	p.Program, p.Loaded = l.opts.Program, loadedModules(sysDir)
-	for m := range l.chain.btf.used {
+	for m := range l.chain.src.usedModules() {
 		p.Modules[m] = moduleID(sysDir, m)
 	}
 	return writeCache(l.opts, p)
+}
+
+// kept tells whether a cache is used: not for files that were named, which
+// may change or belong to another kernel.
+func (o Options) kept() bool {
+	return o.BTF == "" && o.DWARF == "" && o.Profile == "" && o.CacheDir != "" && o.Kernel.BuildID != ""
 }
 
 func openProfile(o Options) (*Profile, error) {
@@ -115,82 +127,20 @@ func openProfile(o Options) (*Profile, error) {
 	return p, nil
 }
 
-// A chain asks a saved profile first, and BTF for what that does not have.
-type chain struct {
-	saved  *Profile
-	alone  bool // there is nothing after saved
-	file   string
-	btf    *BTF
-	err    error // from opening BTF
-	missed bool  // saved did not have something
-}
-
-func (c *chain) Source() string {
-	switch {
-	case c.alone:
-		return c.saved.Source()
-	case c.saved != nil:
-		return c.saved.From + " (kept from an earlier run)"
-	}
-	return c.btf.Source()
-}
-
-// open reads BTF when it is needed for the first time.
-func (c *chain) open() error {
-	c.missed = true
-	if c.btf == nil && c.err == nil {
-		c.btf, c.err = OpenBTF(c.file)
-	}
-	return c.err
-}
-
-func (c *chain) TypeNamed(name string) (*fetchargs.Type, error) {
-	if c.saved != nil {
-		t, err := c.saved.TypeNamed(name)
-		if err == nil || c.alone || c.saved.absent[name] {
-			return t, err
-		}
-	}
-	if err := c.open(); err != nil {
-		return nil, err
-	}
-	return c.btf.TypeNamed(name)
-}
-
-func (c *chain) FuncNamed(name string) (*fetchargs.Type, error) {
-	if c.saved != nil {
-		t, err := c.saved.FuncNamed(name)
-		if err == nil || c.alone || c.saved.absent[absentFunc(name)] {
-			return t, err
-		}
-	}
-	if err := c.open(); err != nil {
-		return nil, err
-	}
-	return c.btf.FuncNamed(name)
-}
-
-// more completes a type that a pointer of the saved profile leads to.
-func (c *chain) more(name string) *fetchargs.Type {
-	if c.open() != nil {
-		return nil
-	}
-	t, err := c.btf.TypeNamed(name)
-	if err != nil {
-		return nil
-	}
-	return t
-}
-
 // sysDir is where the kernel shows its modules.
 const sysDir = "/sys"
 
 // loadedModules identifies the set of modules that bring type information: a
-// name that was missing may be in one that was loaded since.
+// name that was missing may be in one that was loaded since. Those of a kernel
+// without BTF are all that are loaded.
 func loadedModules(sys string) string {
 	dir, err := os.ReadDir(filepath.Join(sys, "kernel/btf"))
 	if err != nil {
-		return ""
+		// Parts of the kernel itself that have parameters are listed too, and
+		// do not change.
+		if dir, err = os.ReadDir(filepath.Join(sys, "module")); err != nil {
+			return ""
+		}
 	}
 	h := fnv.New64a()
 	for _, e := range dir { // sorted

@@ -50,11 +50,11 @@ func run(t testing.TB, o Options, deep bool) (l *Layout, seen string) {
 func TestCache(t *testing.T) {
 	o := testOptions(t)
 	first, want := run(t, o, false)
-	if first.chain.saved != nil || first.chain.btf == nil {
+	if first.chain.saved != nil || first.chain.src == nil {
 		t.Fatal("the first run did not read BTF")
 	}
 	second, got := run(t, o, false)
-	if second.chain.btf != nil {
+	if second.chain.src != nil {
 		t.Error("the second run read BTF")
 	}
 	if d := cmp.Diff(want, got); d != "" {
@@ -62,11 +62,11 @@ func TestCache(t *testing.T) {
 	}
 	// A run that looks further reads BTF once, and extends the cache.
 	third, wantDeep := run(t, o, true)
-	if third.chain.btf == nil || !strings.HasPrefix(wantDeep, want) {
+	if third.chain.src == nil || !strings.HasPrefix(wantDeep, want) {
 		t.Error("the third run did not look into BTF for more")
 	}
 	fourth, got := run(t, o, true)
-	if fourth.chain.btf != nil {
+	if fourth.chain.src != nil {
 		t.Error("the fourth run read BTF")
 	}
 	if d := cmp.Diff(wantDeep, got); d != "" {

@@ -17,10 +17,11 @@ import (
 
 // A Layout says where the layouts of kernel structs come from.
 type Layout struct {
-	Source  string // auto, btf or profile
+	Source  string // auto, btf, dwarf or profile
 	BTF     string // file, "" for the kernel's own
+	Vmlinux string // file with DWARF, "" for the installed one
 	Profile string // file
-	Force   bool   // take a profile of another kernel
+	Force   bool   // take a profile or vmlinux of another kernel
 }
 
 // Config is what to run and how.

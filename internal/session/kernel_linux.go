@@ -45,7 +45,7 @@ func OpenLayout(l Layout) (*ktype.Layout, error) {
 		return nil, err
 	}
 	o := ktype.Options{Kernel: ktype.Kernel{Release: id.Release, BuildID: id.BuildID, Arch: id.Arch},
-		BTF: l.BTF, Profile: l.Profile, Force: l.Force, Program: Version()}
+		BTF: l.BTF, DWARF: l.Vmlinux, OnlyDWARF: l.Source == "dwarf", Profile: l.Profile, Force: l.Force, Program: Version()}
 	if l.Source != "btf" {
 		o.CacheDir = ktype.CacheDir()
 	}
