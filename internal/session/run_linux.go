@@ -146,7 +146,11 @@ func (r *run) open(child *program) error {
 		sources = append(sources, kprobe.Source{Probe: s.probe, Filter: s.half.Filter})
 	}
 	if r.reader, err = kprobe.NewReader(sources, o); err != nil {
-		return refused("", err)
+		do := ""
+		if o.Cgroup != "" && errors.Is(err, syscall.ENOENT) {
+			do = "has the cgroup a perf_event controller? A new one has it once some controller is written to cgroup.subtree_control above it"
+		}
+		return refused(do, err)
 	}
 	return nil
 }

@@ -91,9 +91,18 @@ func Start(t testing.TB, args ...string) *Run {
 func StartCommand(t testing.TB, cmd *exec.Cmd) *Run {
 	t.Helper()
 	r := begin(t, cmd)
-	r.Until("its probes are armed", func() bool { return strings.Contains(r.stderr.String(), "\ntracing ") })
+	r.Armed()
 	return r
 }
+
+// Armed waits until the probes are.
+func (r *Run) Armed() {
+	r.t.Helper()
+	r.Until("its probes are armed", r.IsArmed)
+}
+
+// IsArmed tells whether the probes are.
+func (r *Run) IsArmed() bool { return strings.Contains(r.stderr.String(), "\ntracing ") }
 
 // Begin starts skprobe and does not wait.
 func Begin(t testing.TB, args ...string) *Run {
