@@ -51,7 +51,7 @@ skprobe probe 'inet_sendmsg%return size ret=$retval:errno'`),
 
 // probeTool declares a tool whose events are the probes given.
 func probeTool(probes []string) (*event.Tool, error) {
-	t := &event.Tool{Name: "probe"}
+	t := &event.Tool{Name: "probe", Exact: true}
 	for _, text := range probes {
 		src, err := event.ParseProbe(text)
 		if err != nil {

@@ -18,6 +18,7 @@ type boundField struct {
 	kind  *Kind
 	half  *Half
 	slots []fetchargs.Slot // parallel to kind.Reads; -1: not on this kernel
+	lost  []string         // expressions of parts that are not on this kernel
 	out   []int            // parallel to the parts; where the value goes, -1: nowhere
 	cases []boundCase
 	like  *boundField // an earlier field, the cases of which have the same conditions

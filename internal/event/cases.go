@@ -3,6 +3,8 @@ package event
 import (
 	"fmt"
 	"slices"
+
+	"github.com/skprobe/skprobe/fetchargs"
 )
 
 // A boundCase is a Case with the places of its values.
@@ -72,7 +74,7 @@ func (p *Program) bindCases(c *Compiled, f *Field) error {
 		if k.From != "" {
 			to, ok := c.byName[k.From]
 			if !ok {
-				return fmt.Errorf("%s is no field before it", k.From)
+				return c.noField(f, k.From)
 			}
 			bc.from, kind = to.field.out[to.part], to.kind()
 		}
@@ -84,7 +86,7 @@ func (p *Program) bindCases(c *Compiled, f *Field) error {
 		for _, cond := range k.If {
 			to, ok := c.byName[cond.Field]
 			if !ok {
-				return fmt.Errorf("%s is no field before it", cond.Field)
+				return c.noField(f, cond.Field)
 			}
 			bc.conds = append(bc.conds, to.bind(cond))
 		}
@@ -97,6 +99,12 @@ func (p *Program) bindCases(c *Compiled, f *Field) error {
 	}
 	c.fields = append(c.fields, b)
 	return p.column(c, b, 0, Column{Name: f.Name, Help: f.Help, Kind: b.kind, Wide: f.Wide}, f.Hidden)
+}
+
+// noField is the error for a field that f is made from and that is not there:
+// one that this kernel's layouts do not have. Without it f could be wrong.
+func (c *Compiled) noField(f *Field, name string) error {
+	return fmt.Errorf("%w: %s is made from %s, which is not there", fetchargs.ErrNoMember, f.Name, name)
 }
 
 // kind is the kind of the target's value.

@@ -17,6 +17,8 @@ type Kind struct {
 	// Parts are the values that a compound kind yields, nil for a simple
 	// kind, which yields one.
 	Parts []Part
+	// Whole: the parts need all reads that are not Optional.
+	Whole bool
 	// Decode turns what was read into values: in is parallel to Reads, nil
 	// where a read is absent, which that of a simple kind never is. out is
 	// parallel to Parts, nil where a part is not wanted; those that it does
@@ -57,8 +59,9 @@ type Read struct {
 	String bool
 	// User reads from user memory.
 	User bool
-	// Optional: where this kernel has no such member, the read is absent
-	// instead of an error.
+	// Optional: where this kernel has no such member, the read is absent.
+	// Where one that is not Optional is missing, the parts that are it alone
+	// (Part.Expr) are lost; if there are none, the whole field is.
 	Optional bool
 }
 

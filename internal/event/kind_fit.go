@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/skprobe/skprobe/fetchargs"
 )
@@ -15,6 +16,12 @@ func (f *Field) kindFor(ref fetchargs.Ref, sym Symbolizer) (*Kind, error) {
 		return kindNamed(f.KindName, ref.Type, sym)
 	}
 	return kindOf(ref.Type, sym)
+}
+
+// loses tells whether only parts of the value are lost where this kernel has no
+// such member.
+func (k *Kind) loses(r *Read) bool {
+	return !k.Whole && slices.ContainsFunc(k.Parts, func(p Part) bool { return p.Expr == r.Expr })
 }
 
 // isNumber tells whether the value is the little-endian number that the

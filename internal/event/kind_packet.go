@@ -38,11 +38,11 @@ func skbReads(size int) []Read {
 		skbHead:      {Expr: "$->head"},
 		skbData:      {Expr: "$->data"},
 		skbNetwork:   {Expr: "$->network_header"},
-		skbTransport: {Expr: "$->transport_header"},
-		skbMac:       {Expr: "$->mac_header"},
+		skbTransport: {Expr: "$->transport_header", Optional: true},
+		skbMac:       {Expr: "$->mac_header", Optional: true},
 		skbLen:       {Expr: "$->len"},
 		skbDataLen:   {Expr: "$->data_len"},
-		skbProtocol:  {Expr: "$->protocol"},
+		skbProtocol:  {Expr: "$->protocol", Optional: true},
 		skbWindow:    {Expr: "*((u8 *)$->data - 64)", Size: size},
 	}
 }
@@ -139,10 +139,16 @@ func packetParts() []packetPart {
 
 // Packet is a struct sk_buff with the headers of the packet in it. Each call
 // returns a kind with buffers of its own.
-func Packet() *Kind {
+func Packet() *Kind { return packetIn(windowSize) }
+
+// Received is a Packet whose headers lie before skb->data, as in a datagram that
+// a process receives: a smaller window has them.
+func Received() *Kind { return packetIn(-windowStart + 16) }
+
+func packetIn(size int) *Kind {
 	parts := packetParts()
 	k := &Kind{Name: "packet", Help: "struct sk_buff *: smac, dmac, ethertype, proto, saddr, sport, daddr, dport, len and more",
-		Class: Text, Reads: skbReads(windowSize)}
+		Class: Text, Reads: skbReads(size), Whole: true}
 	for _, p := range parts {
 		k.Parts = append(k.Parts, p.Part)
 	}
@@ -157,8 +163,10 @@ func Packet() *Kind {
 			Head: number(in[skbHead]), Data: number(in[skbData]),
 			Network: headerOffset(in[skbNetwork]), Transport: headerOffset(in[skbTransport]), Mac: headerOffset(in[skbMac]),
 			Len: uint32(number(in[skbLen])), DataLen: uint32(number(in[skbDataLen])),
-			Protocol: binary.BigEndian.Uint16(in[skbProtocol]),
-			Start:    windowStart, Bytes: in[skbWindow],
+			Start: windowStart, Bytes: in[skbWindow],
+		}
+		if in[skbProtocol] != nil {
+			w.Protocol = binary.BigEndian.Uint16(in[skbProtocol])
 		}
 		pkt.Decode(&w)
 		for i := range parts {
@@ -175,7 +183,7 @@ func Packet() *Kind {
 // headerOffset reads a header's offset from head: sk_buff_data_t has 32 bits on
 // 3.10 and 16 since 3.11.
 func headerOffset(b []byte) uint32 {
-	if len(b) == 2 && b[0] == 0xff && b[1] == 0xff {
+	if b == nil || len(b) == 2 && b[0] == 0xff && b[1] == 0xff {
 		return packet.NotSet
 	}
 	return uint32(number(b))

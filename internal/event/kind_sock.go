@@ -126,15 +126,33 @@ func decodeSock(in [][]byte, out []*Value) {
 	if family != afInet && family != afInet6 {
 		return // an AF_UNIX or netlink sock has other things in these places
 	}
-	out[2].setNum(number(in[sockNum]))
-	out[4].setNum(uint64(binary.BigEndian.Uint16(in[sockDport])))
-	out[5].setNum(number(in[sockState]))
-	if family == afInet {
-		out[1].setAddr(netip.AddrFrom4([4]byte(in[sockRcvSaddr])))
-		out[3].setAddr(netip.AddrFrom4([4]byte(in[sockDaddr])))
-	} else if len(in) > sockV6Daddr && in[sockV6RcvSaddr] != nil && in[sockV6Daddr] != nil {
-		out[1].setAddr(netip.AddrFrom16([16]byte(in[sockV6RcvSaddr])).Unmap())
-		out[3].setAddr(netip.AddrFrom16([16]byte(in[sockV6Daddr])).Unmap())
+	if b := in[sockNum]; b != nil {
+		out[2].setNum(number(b))
+	}
+	if b := in[sockDport]; b != nil {
+		out[4].setNum(uint64(binary.BigEndian.Uint16(b)))
+	}
+	if b := in[sockState]; b != nil {
+		out[5].setNum(number(b))
+	}
+	local, remote := in[sockRcvSaddr], in[sockDaddr]
+	if family == afInet6 {
+		local, remote = nil, nil
+		if len(in) > sockV6Daddr {
+			local, remote = in[sockV6RcvSaddr], in[sockV6Daddr]
+		}
+	}
+	setIP(out[1], local)
+	setIP(out[3], remote)
+}
+
+// setIP sets an address of 4 or 16 bytes.
+func setIP(v *Value, b []byte) {
+	switch len(b) {
+	case 4:
+		v.setAddr(netip.AddrFrom4([4]byte(b)))
+	case 16:
+		v.setAddr(netip.AddrFrom16([16]byte(b)).Unmap())
 	}
 }
 

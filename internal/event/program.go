@@ -28,18 +28,23 @@ type Program struct {
 	Probes []*Compiled
 	// Skipped are optional probes that this kernel cannot have, and why.
 	Skipped []error
+	// Missing are fields that cannot be found in this kernel's layouts:
+	// [*FieldError]. Their columns are absent, and so are those that would be
+	// made from them.
+	Missing []error
 
 	names map[string]int // column or hidden field → index
 	cols  []Column       // by that index
 	shown []bool
 
 	requested []string // columns that are fetched only on request
+	exact     bool
 }
 
 // Compile compiles those events of the tool for which want returns true (all,
 // where it is nil), with the optional columns that are asked for.
 func Compile(t *Tool, want func(*Source) bool, columns []string, k Kernel) (*Program, error) {
-	p := &Program{names: map[string]int{}, requested: columns}
+	p := &Program{names: map[string]int{}, requested: columns, exact: t.Exact}
 	p.Schema.Tool, p.Schema.Symbol = t.Name, k.Symbol
 	for i := range t.Events {
 		src := &t.Events[i]

@@ -20,6 +20,9 @@ type Tool struct {
 	Example string // a command line with its use
 	Cost    string // what it costs the traced system, in words
 	Events  []Source
+	// Exact: every field was asked for by name, so one that this kernel cannot
+	// give is an error. Otherwise only its columns are absent.
+	Exact bool
 	// Columns gives the order of the columns. A column that an event has
 	// and that is not named here comes last.
 	Columns []string

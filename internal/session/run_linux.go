@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -177,6 +178,9 @@ func (r *run) announce() {
 			fmt.Fprintln(w, note)
 		}
 	}
+	if missing := missingFields(r.attached.program); missing != "" {
+		fmt.Fprintln(w, "skprobe: warning: columns are absent, because this kernel's layouts do not have", missing)
+	}
 	if warning := r.reader.Warning(); warning != nil {
 		for line := range strings.Lines(warning.Error()) {
 			fmt.Fprintln(w, "skprobe: warning:", strings.TrimSuffix(line, "\n"))
@@ -188,6 +192,18 @@ func (r *run) announce() {
 	if len(r.cfg.Program) == 0 {
 		fmt.Fprintf(w, "tracing %s (%d probes); Ctrl-C ends\n", r.cfg.Tool.Name, len(r.attached.sources))
 	}
+}
+
+// missingFields lists the fields that cannot be found on this kernel.
+func missingFields(p *event.Program) string {
+	var all []string
+	for _, err := range p.Missing {
+		var f *event.FieldError
+		if errors.As(err, &f) && !slices.Contains(all, f.Field) {
+			all = append(all, f.Field)
+		}
+	}
+	return strings.Join(all, ", ")
 }
 
 // record takes a record of the rings.

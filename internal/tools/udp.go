@@ -51,7 +51,7 @@ skprobe udp --send --where 'rport == 53'`,
 			Only:  []event.Cond{{Field: "taken", Op: event.AtLeast, Num: 1}},
 			Fields: []event.Field{
 				{Expr: "sk", Kind: event.Sock, Parts: udpSock},
-				{Expr: "skb", Kind: event.Packet(), Parts: []event.Pick{
+				{Expr: "skb", Kind: event.Received(), Parts: []event.Pick{
 					{Part: "saddr", Name: "raddr"}, {Part: "sport", Name: "rport"}}},
 				{Name: "ret", Expr: "len", Kind: event.Int, Hidden: true},
 				{Name: "users", Expr: "skb->users.refs.counter ?? skb->users.counter", Kind: event.Int, Hidden: true},
