@@ -157,7 +157,8 @@ func work(jobs string) {
 				panic(err)
 			}
 		case "exec":
-			panic(unix.Exec("/proc/self/exe", []string{"traced"}, env))
+			os.Setenv(workerEnv, strings.ReplaceAll(arg, "+", ",")) // of two in env the first would count
+			panic(unix.Exec("/proc/self/exe", []string{"traced"}, os.Environ()))
 		}
 	}
 }
