@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -141,19 +142,13 @@ func parseField(text string, w word) (Field, error) {
 // columnName is the name of a field that has none: the last name in its
 // expression.
 func columnName(expr string) string {
-	end := len(expr)
-	for end > 0 && !isNameByte(expr[end-1]) {
-		end--
+	words := strings.FieldsFunc(expr, func(r rune) bool { return r > '~' || !isNameByte(byte(r)) })
+	for _, name := range slices.Backward(words) {
+		if isName(name) {
+			return name
+		}
 	}
-	start := end
-	for start > 0 && isNameByte(expr[start-1]) {
-		start--
-	}
-	name := strings.TrimLeft(expr[start:end], "0123456789")
-	if name == "" {
-		name = "value"
-	}
-	return name
+	return "value"
 }
 
 func isNameByte(c byte) bool {

@@ -1,0 +1,135 @@
+package event
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestParseProbe(t *testing.T) {
+	for text, want := range map[string]string{
+		"tcp_connect":                           "tcp_connect",
+		" tcp_connect  sk->x\t":                 "tcp_connect sk->x",
+		"f%return $retval:errno":                "f return $retval:errno",
+		"bridge:br_dev_xmit skb->len":           "bridge:br_dev_xmit skb->len",
+		"f+0x10 %ax":                            "f+16 %ax",
+		"f+0%return":                            "f return",
+		"f.isra.0 %di":                          "f.isra.0 %di",
+		"f a=sk->x:port b=(sk + 1)->y c=x[ 1 ]": "f a=sk->x:port b=(sk + 1)->y c=x[ 1 ]",
+		"f (a->x ?? b->y):hex":                  "f (a->x ?? b->y):hex",
+	} {
+		src, err := ParseProbe(text)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		p := src.Probes[0]
+		got := p.Funcs[0]
+		if p.Offset != 0 {
+			got += fmt.Sprintf("+%d", p.Offset)
+		}
+		if p.Return {
+			got += " return"
+		}
+		for _, f := range p.Fields {
+			got += " "
+			if f.Name != "" {
+				got += f.Name + "="
+			}
+			got += f.Expr
+			if f.KindName != "" {
+				got += ":" + f.KindName
+			}
+			if !strings.HasPrefix(text[f.pos:], f.Expr) {
+				t.Errorf("%q: %s is not at %d", text, f.Expr, f.pos)
+			}
+		}
+		if got != want {
+			t.Errorf("%q = %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestParseProbeFaults(t *testing.T) {
+	for _, c := range []struct {
+		text   string
+		offset int
+		msg    string
+	}{
+		{"", 0, "a function is needed"},
+		{"  ", 0, "a function is needed"},
+		{"+5", 0, "a function is needed first"},
+		{"%return", 0, "a function is needed first"},
+		{"f%ret", 1, "only %return"},
+		{"f%return5", 1, "only %return"},
+		{"f+x", 2, "number of bytes"},
+		{"f+4%return", 1, "no offset"},
+		{"f-g", 1, "cannot be in the name"},
+		{"f sk->x:prt", 8, `unknown kind "prt"`},
+		{"f a=sk->x:prt", 10, `unknown kind "prt"`},
+		{"f a=", 4, "an expression is needed"},
+		{"f a=:port", 4, "an expression is needed"},
+		{"f 1a=sk", 2, "no name for a column"},
+		{"f a-b=sk", 2, "no name for a column"},
+		{"f (sk", 5, "not closed"},
+		{"f sk)", 4, "closes nothing"},
+		{"f x[1", 5, "not closed"},
+	} {
+		_, err := ParseProbe(c.text)
+		var e *ParseError
+		if !errors.As(err, &e) || e.Offset != c.offset || !strings.Contains(strings.Replace(e.Msg, "the name of a function is needed first", "a function is needed first", 1), c.msg) {
+			t.Errorf("%q: %v; want offset %d: %s", c.text, err, c.offset, c.msg)
+		}
+	}
+}
+
+func TestColumnName(t *testing.T) {
+	for expr, want := range map[string]string{
+		"sk": "sk", "sk->__sk_common.skc_dport": "skc_dport", "dev->name": "name", "tbl[3]": "tbl", "sk->a[2].b": "b", "(skb + 1)": "skb",
+		"*(u8 *)skb->data": "data", "$retval": "retval", "$arg1": "arg1", "%ax": "ax", "@jiffies": "jiffies", "(a->x ?? b->y)": "y",
+		"skb->cb[ 12 ]": "cb", "@0xffffffff81000000": "value", "skb->data - 64": "data",
+	} {
+		if got := columnName(expr); got != want {
+			t.Errorf("%s is called %s, want %s", expr, got, want)
+		}
+	}
+}
+
+func TestSubstitute(t *testing.T) {
+	for _, c := range [][3]string{
+		{"$", "(u32)x", "(u32)x"},
+		{"$->head", "skb", "skb->head"},
+		{"$->head", "(struct sk_buff *)x", "((struct sk_buff *)x)->head"},
+		{"$->head", "(u32)x", "((u32)x)->head"},
+		{"$->head", "$retval", "($retval)->head"},
+		{"$->head", "a->x ?? b->y", "(a->x ?? b->y)->head"},
+		{"*((u8 *)$->data - 64)", "skb->next", "*((u8 *)(skb->next)->data - 64)"},
+		{"*(u16 *)($)", "x + 1", "*(u16 *)((x + 1))"},
+	} {
+		if got := substitute(c[0], c[1]); got != c[2] {
+			t.Errorf("%s of %s = %s, want %s", c[0], c[1], got, c[2])
+		}
+	}
+}
+
+func FuzzParseProbe(f *testing.F) {
+	for _, s := range []string{"tcp_connect sk->x:port", "f%return $retval:errno", "f+0x10 %ax a=(sk + 1)->y", "m:f x[1]", "f (a ?? b):hex"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		src, err := ParseProbe(text)
+		var e *ParseError
+		if errors.As(err, &e) && (e.Offset < 0 || e.Offset > len(text)) {
+			t.Errorf("offset %d", e.Offset)
+		}
+		if err == nil {
+			for _, field := range src.Probes[0].Fields {
+				columnName(field.Expr)
+				if !strings.HasPrefix(text[field.pos:], field.Expr) {
+					t.Errorf("%s is not at %d", field.Expr, field.pos)
+				}
+			}
+		}
+	})
+}
