@@ -86,17 +86,24 @@ func (p *Program) compile(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
 			continue
 		}
 		err := p.bind(c, f, k)
-		if err != nil && f.Optional && isMissing(err) {
+		if err == nil {
 			continue
 		}
-		if err != nil {
-			return nil, &FieldError{symbol, cmp.Or(f.Expr, f.Name), err}
+		err = &FieldError{symbol, cmp.Or(f.Expr, f.Name), err}
+		switch {
+		case !isMissing(err) || p.exact && !f.Optional:
+			return nil, err
+		case !f.Optional:
+			p.Missing = append(p.Missing, err)
 		}
+	}
+	if len(c.byName) == 0 && len(p.Missing) > 0 {
+		return nil, p.Missing[len(p.Missing)-1]
 	}
 	for _, cond := range pr.Only {
 		to, ok := c.byName[cond.Field]
 		if !ok {
-			return nil, fmt.Errorf("%s: condition on %s, which is no field", symbol, cond.Field)
+			return nil, fmt.Errorf("%s: %w: %s, without which its events cannot be told", symbol, fetchargs.ErrNoMember, cond.Field)
 		}
 		c.only.conds = append(c.only.conds, to.bind(cond))
 		if expr, when := to.expr(); cond.Op == Equals && expr != "" && when == nil {
@@ -197,6 +204,11 @@ func (p *Program) bind(c *Compiled, f *Field, k Kernel) error {
 	b := &boundField{field: f, kind: kind, half: half, in: make([][]byte, len(kind.Reads))}
 	for i := range kind.Reads {
 		slot, err := b.fetch(&kind.Reads[i], ref)
+		if err != nil && !p.exact && isMissing(err) && kind.loses(&kind.Reads[i]) {
+			p.Missing = append(p.Missing, &FieldError{c.Symbol, f.Expr, err})
+			b.lost = append(b.lost, kind.Reads[i].Expr)
+			slot, err = -1, nil
+		}
 		if err != nil {
 			return err
 		}
@@ -253,7 +265,7 @@ func (p *Program) columns(c *Compiled, b *boundField) error {
 	for i := range b.kind.Parts {
 		part := &b.kind.Parts[i]
 		name, help := f.pick(part)
-		if name == "" {
+		if name == "" || slices.Contains(b.lost, part.Expr) {
 			b.out = append(b.out, -1)
 			continue
 		}

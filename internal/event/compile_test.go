@@ -242,7 +242,7 @@ func TestColumns(t *testing.T) {
 		{"optional and on request", nil, []event.Probe{probe(n, missing, asked)}, "n"},
 		{"asked for", []string{"asked"}, []event.Probe{probe(n, missing, asked)}, "n asked"},
 		{"an optional probe that fails leaves no columns", nil,
-			[]event.Probe{probe(n), {Funcs: []string{"f"}, Optional: true, Fields: []event.Field{{Name: "left", Expr: "count"}, {Name: "bad", Expr: "t->gone"}}}}, "n"},
+			[]event.Probe{probe(n), {Funcs: []string{"f"}, Optional: true, Fields: []event.Field{{Name: "left", Expr: "count"}, {Name: "bad", Expr: "&n"}}}}, "n"},
 		{"an optional function", nil, []event.Probe{probe(n), {Funcs: []string{"nothing"}, Optional: true}}, "n"},
 		{"not optional", nil, []event.Probe{probe(event.Field{Expr: "t->gone"})}, `error: f: "t->gone", offset 3: struct thing has no member "gone"`},
 		{"nothing left", nil, []event.Probe{{Funcs: []string{"nothing"}, Optional: true}}, "error: t: nothing to probe on this kernel"},
