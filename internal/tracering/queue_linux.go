@@ -1,7 +1,6 @@
 package tracering
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/skprobe/skprobe/internal/perfring"
@@ -83,13 +82,13 @@ func (q *queue) add(p *page) error {
 // maxNested is how many records may be between one and its stack: the kernel nests four contexts.
 const maxNested = 8
 
-// attach gives a stack to the record that it belongs to: the last one of the same thread and context (the first 8 bytes without the
-// event's number) that has none. Where that was delivered, or lost, nobody gets it.
+// attach gives a stack to the record that it belongs to: the last one of the same thread and context that has none. Where that was
+// delivered, or lost, nobody gets it.
 func (q *queue) attach(stack place) {
-	context := stack.page.bytes[stack.pos+2 : stack.pos+8]
+	context := contextOf(stack.page.bytes[stack.pos:])
 	for i := len(q.items) - 1; i >= max(q.next, len(q.items)-maxNested); i-- {
 		it := &q.items[i]
-		if it.page == nil || !bytes.Equal(context, it.page.bytes[it.pos+2:it.pos+8]) {
+		if it.page == nil || contextOf(it.page.bytes[it.pos:]) != context {
 			continue
 		}
 		if it.stack.page == nil {

@@ -36,3 +36,12 @@ func (s *stackEvent) decode(record []byte, to []uint64) []uint64 {
 	}
 	return to
 }
+
+// stableFlags are those of common_flags that a record and its stack have in common: interrupts off, in a hard or soft interrupt, NMI. The
+// wish to reschedule may arise between the two (enum trace_flag_type in include/linux/trace_events.h).
+const stableFlags = 0x59
+
+// contextOf tells in what context a record was made: its thread, its depth of preempt_disable and its flags.
+func contextOf(record []byte) uint64 {
+	return uint64(order.Uint32(record[commonPID:])) | uint64(record[3])<<32 | uint64(record[2]&stableFlags)<<40
+}
