@@ -81,7 +81,7 @@ func TestBadFlags(t *testing.T) {
 		udpBad(2, "/no/such: no such file or directory", "--cgroup", "/no/such"),
 		udpBad(2, "no folder of a cgroup", "--cgroup", "/tmp"),
 		udpBad(2, "give a path", "--netns", "/no/such"),
-		udpBad(2, "auto, btf, profile", "--layout", "foo"),
+		udpBad(2, "it is one of auto, btf", "--layout", "foo"),
 		udpBad(2, "needs --profile FILE", "--layout", "profile"),
 	} {
 		c.run(t)
