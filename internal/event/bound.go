@@ -2,6 +2,7 @@ package event
 
 import (
 	"encoding/binary"
+	"net/netip"
 
 	"github.com/skprobe/skprobe/fetchargs"
 )
@@ -10,7 +11,7 @@ import (
 // the same places. So each is copied to one buffer, and where in that buffer a
 // field's bytes are, and in which values they end, is found out once, and
 // again only when a pointer is nil that was none before, or the other way
-// round. What is left to do for each record is to call the kinds.
+// round. What is left to do for each record is a list of short steps.
 
 // A boundField is a field resolved for this kernel.
 type boundField struct {
@@ -72,10 +73,86 @@ func (c *Compiled) aim(ev *Event) {
 		return
 	}
 	c.event = ev
-	c.present = c.present[:0]
+	c.steps = c.steps[:0]
 	for _, f := range c.fields {
 		if f.aim(all) {
-			c.present = append(c.present, f)
+			c.steps = append(c.steps, f.step())
+		}
+	}
+}
+
+// A step is one field of a record.
+type step struct {
+	do    uint8
+	bytes []byte // in the half's buffer
+	to    *Value
+	field *boundField
+}
+
+// What a step does: a form with its size, or all else.
+const (
+	doCall = iota
+	doChoose
+	doNumber8
+	doNumber4
+	doNumber2
+	doNumber1
+	doBE16
+	doIPv4
+)
+
+// step is the shortest way to decode the field as it lies now.
+func (f *boundField) step() step {
+	s := step{field: f, to: f.to[0]}
+	if f.cases != nil {
+		s.do = doChoose
+		return s
+	}
+	if f.moves || f.kind.Decode.form == noForm {
+		return s
+	}
+	s.bytes = f.in[0]
+	switch {
+	case f.kind.Decode.form == formNumber && len(s.bytes) == 8:
+		s.do = doNumber8
+	case f.kind.Decode.form == formNumber && len(s.bytes) == 4:
+		s.do = doNumber4
+	case f.kind.Decode.form == formNumber && len(s.bytes) == 2:
+		s.do = doNumber2
+	case f.kind.Decode.form == formNumber && len(s.bytes) == 1:
+		s.do = doNumber1
+	case f.kind.Decode.form == formBE16 && len(s.bytes) == 2:
+		s.do = doBE16
+	case f.kind.Decode.form == formIPv4 && len(s.bytes) == 4:
+		s.do = doIPv4
+	}
+	return s
+}
+
+// run decodes the loaded records.
+func (c *Compiled) run() {
+	for i := range c.steps {
+		s := &c.steps[i]
+		if s.do > doChoose {
+			s.to.Set = true
+		}
+		switch s.do {
+		case doNumber8:
+			s.to.Num = binary.LittleEndian.Uint64(s.bytes)
+		case doNumber4:
+			s.to.Num = uint64(binary.LittleEndian.Uint32(s.bytes))
+		case doNumber2:
+			s.to.Num = uint64(binary.LittleEndian.Uint16(s.bytes))
+		case doNumber1:
+			s.to.Num = uint64(s.bytes[0])
+		case doBE16:
+			s.to.Num = uint64(binary.BigEndian.Uint16(s.bytes))
+		case doIPv4:
+			s.to.Addr = netip.AddrFrom4([4]byte(s.bytes))
+		case doChoose:
+			s.field.choose()
+		default:
+			s.field.decode()
 		}
 	}
 }
@@ -114,11 +191,8 @@ func (f *boundField) find() bool {
 	return len(f.kind.Parts) > 0 || f.in[0] != nil
 }
 
+// decode is the long way.
 func (f *boundField) decode() {
-	if f.cases != nil {
-		f.choose()
-		return
-	}
 	if f.moves {
 		if !f.find() {
 			f.to[0].Set = false
@@ -135,7 +209,16 @@ func (f *boundField) decode() {
 			}
 		}
 	}
-	f.kind.Decode(f.in, f.to)
+	switch f.kind.Decode.form {
+	case formNumber:
+		f.to[0].setNum(number(f.in[0]))
+	case formBE16:
+		f.to[0].setNum(uint64(binary.BigEndian.Uint16(f.in[0])))
+	case formIPv4:
+		f.to[0].setAddr(netip.AddrFrom4([4]byte(f.in[0])))
+	default:
+		f.kind.Decode.call(f.in, f.to)
+	}
 }
 
 // compute takes a bit field out of its bytes, or adds the constant that the
@@ -173,9 +256,18 @@ func (f *boundField) choose() {
 		v.Set = false
 		return
 	}
-	if c := &f.cases[f.taken]; c.from >= 0 {
-		*v = f.all[c.from]
-	} else {
+	c := &f.cases[f.taken]
+	if c.from < 0 {
 		v.Set, v.Text = true, c.text
+		return
+	}
+	from := &f.all[c.from]
+	switch f.kind.Class {
+	case Unsigned, Signed, Bool:
+		v.Set, v.Num = from.Set, from.Num
+	case Address:
+		v.Set, v.Addr = from.Set, from.Addr
+	default:
+		*v = *from
 	}
 }

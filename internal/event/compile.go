@@ -22,8 +22,8 @@ type Compiled struct {
 	Return  *Half // nil for an entry probe
 
 	fields  []*boundField
-	present []*boundField // those to decode, for records like the last
-	event   *Event        // into which they decode
+	steps   []step // what there is to do for records like the last
+	event   *Event // into which they decode
 	byName  map[string]target
 	only    boundCase
 	assured map[string]int64 // values that Only fixes to a number, by how they are fetched

@@ -92,9 +92,7 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 		}
 	}
 	c.aim(ev)
-	for _, f := range c.present {
-		f.decode()
-	}
+	c.run()
 	ev.Name = c.Event
 	ev.Task = !c.Softirq
 	return c.only.holds(ev.Values[:cap(ev.Values)]), nil

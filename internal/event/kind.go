@@ -19,12 +19,8 @@ type Kind struct {
 	Parts []Part
 	// Whole: the parts need all reads that are not Optional.
 	Whole bool
-	// Decode turns what was read into values: in is parallel to Reads, nil
-	// where a read is absent, which that of a simple kind never is. out is
-	// parallel to Parts, nil where a part is not wanted; those that it does
-	// not set are absent.
-	// It must not keep in.
-	Decode func(in [][]byte, out []*Value)
+	// Decode turns what was read into values.
+	Decode Decoder
 	// Append writes a present value as text, as tables and JSON strings
 	// show it. nil: by Class. Where the value's Text is empty, what it writes
 	// must depend on Num and Addr alone: sinks keep it for equal ones.

@@ -155,7 +155,7 @@ func packetIn(size int) *Kind {
 	k.Parts = append(k.Parts, Part{Name: "len", Help: "bytes from skb->data to the end of the packet", Kind: Size, Expr: "$->len"})
 	var w packet.Window
 	var pkt packet.Packet
-	k.Decode = func(in [][]byte, out []*Value) {
+	k.Decode.call = func(in [][]byte, out []*Value) {
 		if in[skbHead] == nil {
 			return
 		}

@@ -117,7 +117,9 @@ var (
 		Reads: sock4Reads, Parts: sockParts, Decode: decodeSock}
 )
 
-func decodeSock(in [][]byte, out []*Value) {
+var decodeSock = Decoder{call: sock}
+
+func sock(in [][]byte, out []*Value) {
 	if in[sockFamily] == nil {
 		return
 	}
@@ -177,7 +179,9 @@ func sockaddrParts() []Part {
 	}
 }
 
-func decodeSockaddr(in [][]byte, out []*Value) {
+var decodeSockaddr = Decoder{call: sockaddr}
+
+func sockaddr(in [][]byte, out []*Value) {
 	b := in[0]
 	if len(b) < 8 {
 		return

@@ -1,8 +1,6 @@
 package event
 
 import (
-	"encoding/binary"
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -13,69 +11,6 @@ import (
 // value1 is the read of a simple kind: the expression itself, with the size of
 // its C type.
 var value1 = []Read{{Expr: "$"}}
-
-// number is a little-endian number of 1 to 8 bytes.
-func number(b []byte) uint64 {
-	switch len(b) {
-	case 8:
-		return binary.LittleEndian.Uint64(b)
-	case 4:
-		return uint64(binary.LittleEndian.Uint32(b))
-	case 2:
-		return uint64(binary.LittleEndian.Uint16(b))
-	case 1:
-		return uint64(b[0])
-	}
-	var n uint64
-	for i := len(b) - 1; i >= 0; i-- {
-		n = n<<8 | uint64(b[i])
-	}
-	return n
-}
-
-// setNum, setAddr and setText set a value, unless it is not wanted.
-func (v *Value) setNum(n uint64) {
-	if v != nil {
-		v.Set, v.Num = true, n
-	}
-}
-
-func (v *Value) setAddr(a netip.Addr) {
-	if v != nil {
-		v.Set, v.Addr = true, a
-	}
-}
-
-func (v *Value) setText(b []byte) {
-	if v != nil {
-		v.Set, v.Text = true, b
-	}
-}
-
-func decodeUnsigned(in [][]byte, out []*Value) {
-	out[0].setNum(number(in[0]))
-}
-
-func decodeSigned(in [][]byte, out []*Value) {
-	shift := 64 - 8*uint(min(8, len(in[0])))
-	out[0].setNum(uint64(int64(number(in[0])<<shift) >> shift))
-}
-
-func decodeText(in [][]byte, out []*Value) {
-	out[0].setText(in[0])
-}
-
-// decodeChars ends a text at the first NUL.
-func decodeChars(in [][]byte, out []*Value) {
-	b := in[0]
-	for i, c := range b {
-		if c == 0 {
-			b = b[:i]
-			break
-		}
-	}
-	out[0].setText(b)
-}
 
 func appendUnsigned(dst []byte, v *Value) []byte { return strconv.AppendUint(dst, v.Num, 10) }
 func appendSigned(dst []byte, v *Value) []byte   { return strconv.AppendInt(dst, int64(v.Num), 10) }
@@ -121,26 +56,6 @@ var (
 	Bytes = &Kind{Name: "bytes", Help: "bytes in hexadecimal", Class: Text, Width: 16,
 		Reads: value1, Decode: decodeText, Append: appendBytes}
 )
-
-func decodeBool(in [][]byte, out []*Value) {
-	n := number(in[0])
-	if n != 0 {
-		n = 1
-	}
-	out[0].setNum(n)
-}
-
-func decodeBE16(in [][]byte, out []*Value) {
-	out[0].setNum(uint64(binary.BigEndian.Uint16(in[0])))
-}
-
-func decodeIPv4(in [][]byte, out []*Value) {
-	out[0].setAddr(netip.AddrFrom4([4]byte(in[0])))
-}
-
-func decodeIPv6(in [][]byte, out []*Value) {
-	out[0].setAddr(netip.AddrFrom16([16]byte(in[0])).Unmap())
-}
 
 func appendMAC(dst []byte, v *Value) []byte {
 	if len(v.Text) != 6 {

@@ -1,0 +1,111 @@
+package tools_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/skprobe/skprobe/fetchargs"
+	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/internal/tools"
+	"github.com/skprobe/skprobe/testdata/kernels"
+)
+
+// A decoder keeps what it found out about the records before. So an event that
+// all probes of a tool fill in turn must be what a new one is after one
+// record, whatever came before: other pointers, other families, other probes.
+func TestDecodeRemembersNothing(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, k := range kernels.Recorded(t) {
+		for _, tool := range tools.All() {
+			p, q := compiled(t, k, tool), compiled(t, k, tool)
+			shared := p.NewEvent()
+			for range 2000 {
+				n := random.IntN(len(p.Probes))
+				c := p.Probes[n]
+				for i, h := range c.Halves() {
+					record := randomRecord(random, h.Plan.Predict(c.IsReturn(h)))
+					alone := q.NewEvent()
+					ok, err := c.Decode(h, 1, record, shared)
+					okAlone, errAlone := q.Probes[n].Decode(q.Probes[n].Halves()[i], 1, record, alone)
+					if err != nil || errAlone != nil {
+						t.Fatal(err, errAlone)
+					}
+					diff := cmp.Diff(values(q, alone), values(p, shared))
+					if ok != okAlone || ok && diff != "" {
+						t.Fatalf("%s on %s: %s: %v, alone %v (-alone +among others)\n%s", tool.Name, k.Name, c.Symbol, ok, okAlone, diff)
+					}
+				}
+			}
+		}
+	}
+}
+
+// compiled makes a tool ready to decode the records of a kernel.
+func compiled(t *testing.T, k kernels.Kernel, tool *event.Tool) *event.Program {
+	p, err := event.Compile(tool, nil, onRequest(tool), event.Kernel{Arch: fetchargs.Arch(k.ID.Arch), Types: k.Types, Dialect: fetchargs.Dialect69,
+		Choose: func(funcs []string) (string, error) { return firstOf(k, funcs) }})
+	if err != nil {
+		t.Fatalf("%s on %s: %v", tool.Name, k.Name, err)
+	}
+	for _, c := range p.Probes {
+		if err := c.Build(""); err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range c.Halves() {
+			if err := h.Bind(h.Plan.Predict(c.IsReturn(h))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return p
+}
+
+// firstOf chooses among functions as the types tell.
+func firstOf(k kernels.Kernel, funcs []string) (string, error) {
+	var err error
+	for _, f := range funcs {
+		if _, err = k.Types.FuncNamed(f); err == nil {
+			return f, nil
+		}
+	}
+	return "", err
+}
+
+// randomRecord makes a record in which pointers are often kernel addresses and
+// other words are often small, so that families and states come up.
+func randomRecord(random *rand.Rand, places []fetchargs.ArgPlace) []byte {
+	size := 24
+	for _, p := range places {
+		size = max(size, p.Offset+p.Size)
+	}
+	b := make([]byte, size)
+	for i := 16; i < size; i++ {
+		if random.IntN(3) == 0 {
+			b[i] = byte(random.IntN(12))
+		}
+	}
+	for _, p := range places {
+		if p.Size == 8 && random.IntN(4) > 0 {
+			binary.LittleEndian.PutUint64(b[p.Offset:], 0xffff888000000000|random.Uint64N(1<<30))
+		}
+		if p.Size >= 24 && random.IntN(2) == 0 {
+			b[p.Offset+16], b[p.Offset+17] = []byte{2, 10}[random.IntN(2)], 0 // skc_family
+		}
+	}
+	return b
+}
+
+// values shows an event's values as text.
+func values(p *event.Program, ev *event.Event) []string {
+	var all []string
+	for i, c := range p.Schema.Columns {
+		if v := ev.Values[i]; v.Set {
+			all = append(all, fmt.Sprintf("%s: %d %v %q", c.Name, v.Num, v.Addr, v.Text))
+		}
+	}
+	return all
+}
