@@ -1,0 +1,3 @@
+package decode
+
+import _ "github.com/elastic/beats/v7/auditbeat/tracing"

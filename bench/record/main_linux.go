@@ -1,0 +1,121 @@
+// Record writes what the kernel wrote for some datagrams of bench/load under the probe of skprobe's udp tool: the record of
+// each, the probe's definition and the event's format file. Benchmarks decode them on any machine. It needs root.
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/internal/session"
+	"github.com/skprobe/skprobe/internal/tools"
+	"github.com/skprobe/skprobe/kprobe"
+	"github.com/skprobe/skprobe/tracefs"
+)
+
+// A recording is what is written, as JSON.
+type recording struct {
+	Kernel     string   `json:"kernel"`
+	Definition string   `json:"definition"`
+	Format     string   `json:"format"`
+	Records    []string `json:"records"` // in hexadecimal
+}
+
+const symbol = "udp_sendmsg"
+
+func main() {
+	out := flag.String("o", "udp_sendmsg.json", "`file` to write")
+	flag.Parse()
+	if err := run(*out, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, "record:", err)
+		os.Exit(1)
+	}
+}
+
+func run(out string, program []string) error {
+	if len(program) == 0 {
+		return errors.New("which program sends the datagrams?")
+	}
+	spec, err := definition()
+	if err != nil {
+		return err
+	}
+	tfs, err := tracefs.Open()
+	if err != nil {
+		return err
+	}
+	defer tfs.Close()
+	probe, err := kprobe.Open(tfs, spec)
+	if err != nil {
+		return err
+	}
+	defer probe.Close()
+	format, err := os.ReadFile(filepath.Join(tfs.Root(), "events", probe.Spec.Group, probe.Spec.Event, "format"))
+	if err != nil {
+		return err
+	}
+	records, err := read(probe, program)
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(recording{session.KernelName(), probe.Spec.String(), string(format), records}, "", "\t")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(out, append(text, '\n'), 0o644)
+}
+
+// definition is what the udp tool defines for a send on this kernel.
+func definition() (kprobe.Spec, error) {
+	for _, t := range tools.All() {
+		if t.Name != "udp" {
+			continue
+		}
+		programs, _, err := session.CompileOnly(session.Layout{Source: "btf"}, []*event.Tool{t})
+		if err != nil {
+			return kprobe.Spec{}, err
+		}
+		for _, p := range programs[0].Probes {
+			if p.Symbol == symbol {
+				return kprobe.Spec{Event: kprobe.EventName(symbol, 0), Symbol: symbol, Args: p.Entry.Plan.Args}, nil
+			}
+		}
+	}
+	return kprobe.Spec{}, fmt.Errorf("the udp tool does not probe %s", symbol)
+}
+
+// read runs the program and returns the records of what it sends.
+func read(probe *kprobe.Probe, program []string) (records []string, err error) {
+	r, err := kprobe.NewReader([]kprobe.Source{{Probe: probe}}, kprobe.ReaderOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if err := r.Enable(); err != nil {
+		return nil, err
+	}
+	if err := exec.Command(program[0], program[1:]...).Run(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	keep := func(rec *kprobe.Record) error {
+		records = append(records, hex.EncodeToString(rec.Raw))
+		return nil
+	}
+	if err := errors.Join(r.Read(ctx, keep), r.Disable(), r.Drain(keep)); err != nil {
+		return nil, err
+	}
+	if len(records) == 0 {
+		return nil, errors.New("nothing was recorded")
+	}
+	return records, nil
+}
