@@ -209,16 +209,7 @@ func (f *boundField) decode() {
 			}
 		}
 	}
-	switch f.kind.Decode.form {
-	case formNumber:
-		f.to[0].setNum(number(f.in[0]))
-	case formBE16:
-		f.to[0].setNum(uint64(binary.BigEndian.Uint16(f.in[0])))
-	case formIPv4:
-		f.to[0].setAddr(netip.AddrFrom4([4]byte(f.in[0])))
-	default:
-		f.kind.Decode.call(f.in, f.to)
-	}
+	f.kind.Decode.decode(f.in, f.to)
 }
 
 // compute takes a bit field out of its bytes, or adds the constant that the

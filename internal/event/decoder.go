@@ -27,6 +27,20 @@ const (
 	formIPv4
 )
 
+// decode does it, whatever the decoder.
+func (d *Decoder) decode(in [][]byte, out []*Value) {
+	switch d.form {
+	case formNumber:
+		out[0].setNum(number(in[0]))
+	case formBE16:
+		out[0].setNum(uint64(binary.BigEndian.Uint16(in[0])))
+	case formIPv4:
+		out[0].setAddr(netip.AddrFrom4([4]byte(in[0])))
+	default:
+		d.call(in, out)
+	}
+}
+
 // The decoders of simple kinds.
 var (
 	decodeUnsigned = Decoder{form: formNumber}

@@ -17,7 +17,7 @@ func write(k *Kind, in ...[]byte) string {
 	for i := range values {
 		out = append(out, &values[i])
 	}
-	k.Decode(in, out)
+	k.Decode.decode(in, out)
 	var all []string
 	for i, v := range values {
 		kind := k
