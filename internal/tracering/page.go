@@ -28,11 +28,11 @@ func parseLayout(r io.Reader) (layout, error) {
 	stamp := -1
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
-		declaration, attributes, ok := strings.Cut(strings.TrimSpace(lines.Text()), ";")
-		if !ok {
+		declaration, attributes, _ := strings.Cut(lines.Text(), ";")
+		words := strings.Fields(declaration)
+		if len(words) == 0 {
 			continue
 		}
-		words := strings.Fields(declaration)
 		numbers := map[string]int{}
 		for attribute := range strings.SplitSeq(attributes, ";") {
 			key, value, _ := strings.Cut(strings.TrimSpace(attribute), ":")

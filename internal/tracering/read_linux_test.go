@@ -20,6 +20,7 @@ func TestRead(t *testing.T) {
 	const n = 20000
 	cpus := runtime.NumCPU()
 	cfg := c.config()
+	cfg.Size = 4 << 20 // this process may not get to read for a while
 	batches := 0
 	cfg.Batch = func() error { batches++; return nil }
 	r := open(t, cfg)
