@@ -81,6 +81,8 @@ func TestBadFlags(t *testing.T) {
 		udpBad(2, "/no/such: no such file or directory", "--cgroup", "/no/such"),
 		udpBad(2, "no folder of a cgroup", "--cgroup", "/tmp"),
 		udpBad(2, "give a path", "--netns", "/no/such"),
+		udpBad(2, `15 bytes of a name; give "averyveryverylo"`, "--comm", "averyveryverylongname"),
+		{[]string{"probe", "--duration", "1ns", "--port", "53", "ip_rcv skb"}, 2, []string{`condition "lport in [53] || rport in [53]": no field "lport" here`}},
 		udpBad(2, "it is one of auto, btf", "--layout", "foo"),
 		udpBad(2, "needs --profile FILE", "--layout", "profile"),
 	} {
@@ -91,17 +93,19 @@ func TestBadFlags(t *testing.T) {
 func TestBadWhere(t *testing.T) {
 	needs(t)
 	for where, says := range map[string]string{
-		`rport ==`:                          "ends too early",
-		`rprt == 53`:                        `no field "rprt" here; did you mean rport? fields: time event`,
-		`rport == "x"`:                      `rport is a number; "x" is text`,
-		`rport + 1`:                         "is not a condition",
-		`comm == 5`:                         "comm is text",
-		`raddr == "1.2.3"`:                  "not an address or network",
-		`nosuch(rport)`:                     "no function nosuch()",
-		`size > 99999999999999999999999999`: "out of range",
-		`rport = 53`:                        "use == to compare",
-		`(rport == 53`:                      "", // any message will do, in one line
-		"rport == 53 \n&& (":                "",
+		`rport ==`: `condition "rport ==": the condition ends too early`,
+		strings.Repeat("size > 1 || ", 3000) + "true": "longer than 16 KiB",
+		strings.Repeat("(", 9000):                     "",
+		`rprt == 53`:                                  `no field "rprt" here; did you mean rport? fields: time event`,
+		`rport == "x"`:                                `rport is a number; "x" is text`,
+		`rport + 1`:                                   "is not a condition",
+		`comm == 5`:                                   "comm is text",
+		`raddr == "1.2.3"`:                            "not an address or network",
+		`nosuch(rport)`:                               "no function nosuch()",
+		`size > 99999999999999999999999999`:           "out of range",
+		`rport = 53`:                                  "use == to compare",
+		`(rport == 53`:                                "", // any message will do, in one line
+		"rport == 53 \n&& (":                          "",
 	} {
 		udpBad(2, says, "--where", where).run(t)
 	}

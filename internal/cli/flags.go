@@ -193,6 +193,9 @@ func (f *runFlags) config(a *app, t *event.Tool, program []string) (*session.Con
 func (f *runFlags) conditions() ([]string, error) {
 	var all []string
 	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	if len(f.comm) > 15 {
+		return nil, usagef("--comm %q: the kernel keeps 15 bytes of a name; give %q", f.comm, f.comm[:15])
+	}
 	if f.comm != "" {
 		add("comm == %q", f.comm)
 	}

@@ -3,6 +3,7 @@
 package session
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -82,6 +83,15 @@ func (cfg *Config) firstReturn() []string {
 	return nil
 }
 
+// shorten keeps what is long out of messages.
+func shorten(text string) string {
+	const most = 60
+	if r := []rune(text); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return text
+}
+
 // filter is what all conditions together say.
 func (cfg *Config) filter(s *event.Schema) (*filter.Filter, error) {
 	var all []*filter.Filter
@@ -91,7 +101,7 @@ func (cfg *Config) filter(s *event.Schema) (*filter.Filter, error) {
 		}
 		f, err := filter.Parse(where, s)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("condition %q: %w", shorten(where), err)
 		}
 		all = append(all, f)
 	}
