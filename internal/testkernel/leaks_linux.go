@@ -16,7 +16,7 @@ import (
 )
 
 // Main is the TestMain of a package whose tests open things in the kernel. After the tests it fails the test binary if they left
-// file descriptors open, or events in groups of ours:
+// file descriptors open, or events or tracing instances of ours:
 //
 //	func TestMain(m *testing.M) { testkernel.Main(m) }
 func Main(m *testing.M) {
@@ -38,6 +38,7 @@ func takeStock() stock {
 	s := stock{}
 	openFiles(s)
 	ownEvents(s)
+	ownInstances(s)
 	return s
 }
 
@@ -79,12 +80,30 @@ func ownEvents(s stock) {
 		}
 		for sc := bufio.NewScanner(f); sc.Scan(); {
 			definition, _, _ := strings.Cut(sc.Text(), " ")
-			if owner := groupOwner(definition); owner == os.Getpid() || owner > 0 && errors.Is(unix.Kill(owner, 0), unix.ESRCH) {
+			if abandoned(groupOwner(definition)) {
 				s["event "+definition]++
 			}
 		}
 		f.Close()
 	}
+}
+
+// ownInstances counts the tracing instances that nobody will remove.
+func ownInstances(s stock) {
+	entries, err := os.ReadDir(filepath.Join(tracingDir, "instances"))
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if abandoned(groupOwner("i:" + e.Name())) {
+			s["tracing instance "+e.Name()]++
+		}
+	}
+}
+
+// abandoned tells whether nobody will remove what this process owns: it is this one, or has ended.
+func abandoned(owner int) bool {
+	return owner == os.Getpid() || owner > 0 && errors.Is(unix.Kill(owner, 0), unix.ESRCH)
 }
 
 // groupOwner returns the process in a definition such as p:skprobe_812_77123/udp, and 0 for other people's.
