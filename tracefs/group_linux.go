@@ -49,6 +49,9 @@ func (f *FS) Group() (string, error) {
 func (f *FS) Sweep() (Swept, error) {
 	instances, err := f.sweepInstances()
 	swept, err2 := f.sweep(kprobeEvents)
+	if errors.Is(err2, fs.ErrNotExist) {
+		err2 = nil // a kernel without kprobes
+	}
 	swept.Instances = instances
 	return swept, errors.Join(err, err2)
 }
