@@ -242,7 +242,7 @@ func TestCgroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	r := clitest.Start(t, "udp", "--send", "--format", "json", "--cgroup", dir)
+	r := clitest.Start(t, "udp", "--backend", "perf", "--send", "--format", "json", "--cgroup", dir) // tracefs cannot
 	if err := send("127.0.0.1:9", 1); err != nil {
 		t.Fatal(err)
 	}
