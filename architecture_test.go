@@ -33,7 +33,7 @@ var architecture = map[string][]string{
 	"internal/cli": {"internal/session", "internal/tools", "internal/event", "internal/output", "fetchargs", "github.com/spf13/..."},
 	// One run: resolve, compile, attach, read, filter, write, close. It is where
 	// all others meet.
-	"internal/session": {"internal/event", "internal/filter", "internal/ktype", "internal/kernel", "internal/output",
+	"internal/session": {"internal/event", "internal/filter", "internal/ktype", "internal/calibrate", "internal/kernel", "internal/output",
 		"kprobe", "tracefs", "fetchargs", "golang.org/x/sys/unix"},
 
 	// Declarations, one file each. They know no kernel.
@@ -56,6 +56,8 @@ var architecture = map[string][]string{
 
 	// Layouts of structs: BTF and its like are decoded by hand, for the start.
 	"internal/ktype": {"fetchargs"},
+	// Layouts measured by traffic of which every value is known.
+	"internal/calibrate": {"fetchargs", "tracefs", "kprobe", "internal/ktype", "golang.org/x/sys/unix"},
 	// Versions, symbols, processes, features: what this kernel is.
 	"internal/kernel": {"golang.org/x/sys/unix"},
 	// perf's rings, and the pipe of tracefs where perf cannot be had.

@@ -94,7 +94,7 @@ Events go to standard output, messages to standard error. Exit status: 0 done;
 	for _, t := range tools.All() {
 		root.AddCommand(a.tool(t))
 	}
-	root.AddCommand(a.probe(), a.vars(), a.list(), a.offsets(), a.doctor(), a.cleanup(), a.version(), a.man())
+	root.AddCommand(a.probe(), a.vars(), a.list(), a.offsets(), a.calibrate(), a.doctor(), a.cleanup(), a.version(), a.man())
 	return root
 }
 

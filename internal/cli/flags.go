@@ -52,14 +52,22 @@ type layoutFlags struct {
 }
 
 func (f *layoutFlags) register(fs *pflag.FlagSet) {
-	fs.StringVar(&f.source, "layout", "auto", "where struct layouts come from: `"+strings.Join(layoutSources, "|")+"`")
+	fs.StringVar(&f.source, "layout", defaultLayout(), "where struct layouts come from: `"+strings.Join(layoutSources, "|")+"`")
 	fs.StringVar(&f.btf, "btf", "", "take type information from this `FILE` (raw BTF, or ELF with .BTF)")
 	fs.StringVar(&f.vmlinux, "vmlinux", "", "take layouts from the debug information (DWARF) of this `FILE`")
 	fs.StringVar(&f.profile, "profile", "", "take layouts from this `FILE`, made by skprobe offsets --save")
 	fs.BoolVar(&f.force, "force-profile", false, "take the profile or vmlinux although it is of another kernel")
 }
 
-var layoutSources = []string{"auto", "btf", "dwarf", "profile"}
+var layoutSources = []string{"auto", "btf", "dwarf", "profile", "calibrate"}
+
+// defaultLayout is auto; the variable is for tests.
+func defaultLayout() string {
+	if s := os.Getenv("SKPROBE_LAYOUT"); s != "" {
+		return s
+	}
+	return "auto"
+}
 
 func (f *layoutFlags) layout() (session.Layout, error) {
 	l := session.Layout{Source: f.source, BTF: f.btf, Vmlinux: f.vmlinux, Profile: f.profile, Force: f.force}

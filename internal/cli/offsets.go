@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -55,7 +56,7 @@ parentheses are needed to make others. With --save, writes the layouts that all 
 			if save == "" {
 				return nil
 			}
-			return saveProfile(save, layout)
+			return saveProfile(save, layout.Profile())
 		},
 	}
 	cmd.Flags().StringVar(&save, "save", "", "write the layouts to this `FILE`")
@@ -65,12 +66,12 @@ parentheses are needed to make others. With --save, writes the layouts that all 
 	return cmd
 }
 
-func saveProfile(name string, layout session.SavableLayout) error {
+func saveProfile(name string, profile io.WriterTo) error {
 	f, err := os.Create(name)
 	if err != nil {
 		return &session.Error{Status: session.ExitFailed, Err: err}
 	}
-	if _, err := layout.Profile().WriteTo(f); err != nil {
+	if _, err := profile.WriteTo(f); err != nil {
 		f.Close()
 		return &session.Error{Status: session.ExitFailed, Err: err}
 	}

@@ -98,11 +98,13 @@ func openOwned(file string) (*os.File, error) {
 
 // writeCache puts the profile in place of what is there, at once: a run at the
 // same time sees the old one or the new one.
-func writeCache(o Options, p io.WriterTo) (err error) {
-	if err := os.MkdirAll(o.CacheDir, 0o700); err != nil {
+func writeCache(o Options, p io.WriterTo) error { return writeCacheFile(o.CacheDir, cacheFile(o), p) }
+
+func writeCacheFile(dir, file string, p io.WriterTo) (err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("cache of layouts: %w", err)
 	}
-	f, err := os.CreateTemp(o.CacheDir, ".layout-*") // 0600
+	f, err := os.CreateTemp(dir, ".layout-*") // 0600
 	if err != nil {
 		return fmt.Errorf("cache of layouts: %w", err)
 	}
@@ -119,5 +121,5 @@ func writeCache(o Options, p io.WriterTo) (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), cacheFile(o))
+	return os.Rename(f.Name(), file)
 }

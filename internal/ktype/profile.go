@@ -110,6 +110,9 @@ func (p *Profile) CheckKernel(running Kernel) error {
 
 // Source says where the layouts come from.
 func (p *Profile) Source() string {
+	if p.From == Calibration {
+		return p.From + " on " + p.Kernel.Release
+	}
 	return "profile of " + p.Kernel.Release + " (" + p.From + ")"
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/internal/event"
 	"github.com/skprobe/skprobe/internal/kernel"
-	"github.com/skprobe/skprobe/internal/ktype"
 	"github.com/skprobe/skprobe/tracefs"
 )
 
@@ -36,24 +35,6 @@ func openTracefs() (*tracefs.FS, error) {
 		return nil, refused("it needs CONFIG_KPROBE_EVENTS; see skprobe doctor", errors.New("this kernel has no kprobe events"))
 	}
 	return tfs, nil
-}
-
-// OpenLayout opens the source of layouts that was asked for.
-func OpenLayout(l Layout) (*ktype.Layout, error) {
-	id, err := kernel.FS{}.Identity()
-	if err != nil {
-		return nil, err
-	}
-	o := ktype.Options{Kernel: ktype.Kernel{Release: id.Release, BuildID: id.BuildID, Arch: id.Arch},
-		BTF: l.BTF, DWARF: l.Vmlinux, OnlyDWARF: l.Source == "dwarf", Profile: l.Profile, Force: l.Force, Program: Version()}
-	if l.Source != "btf" {
-		o.CacheDir = ktype.CacheDir()
-	}
-	layout, err := ktype.Open(o)
-	if err != nil {
-		return nil, refused("", err)
-	}
-	return layout, nil
 }
 
 // dialect finds out what the kernel's fetch-arg parser accepts, from its own

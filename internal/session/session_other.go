@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"github.com/skprobe/skprobe/fetchargs"
+	"github.com/skprobe/skprobe/internal/calibrate"
 	"github.com/skprobe/skprobe/internal/event"
 	"github.com/skprobe/skprobe/internal/ktype"
 )
@@ -26,6 +27,9 @@ func Run(context.Context, *Config) (int, error) { return 0, errOther }
 
 // OpenLayout works on Linux only.
 func OpenLayout(Layout) (*ktype.Layout, error) { return nil, errOther }
+
+// Calibrate works on Linux only.
+func Calibrate(io.Writer) (*calibrate.Result, *ktype.Profile, error) { return nil, nil, errOther }
 
 // Lookup works on Linux only.
 func Lookup(fetchargs.Types, string) (*fetchargs.Type, error) { return nil, errOther }

@@ -1,0 +1,318 @@
+package calibrate
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Found is a member that was sought: where it is, or why it is not known.
+type Found struct {
+	Struct, Member string // "struct sock_common", "skc_daddr"
+	Type           string // C type, "" where the width is not known
+	OK             bool
+	Offset, Size   int
+	// Candidates are the places that fit what was seen.
+	Candidates []int
+	Why        string // how it was found, or why not
+	Needed     bool   // of this kernel's tools: worth a word if it is missing
+
+	member *member
+}
+
+// A Function is one whose prototype was sought.
+type Function struct {
+	Name   string
+	OK     bool
+	Result string
+	Params []param
+	Why    string
+}
+
+// A Result is what calibration found.
+type Result struct {
+	Members   []Found
+	Functions []Function
+	// Notes are what could not be tried, for people: no IPv6, no second
+	// device.
+	Notes []string
+	Times Times
+}
+
+// Times are how long the parts of a calibration took.
+type Times struct{ Define, Open, Traffic, Solve, Remove time.Duration }
+
+// A solver is the state of [Solve].
+type solver struct {
+	scenes []*scene
+	places map[string]place
+	nets   map[uint32]uint64 // namespaces by inode number
+	lo     uint64            // the device lo
+	msg    []msgSample
+	funcs  map[string]confirmed
+}
+
+// Solve finds what can be found in a recording. It claims nothing for which two
+// places fit.
+func Solve(r *Recording) *Result {
+	s := &solver{scenes: r.scenes(), places: map[string]place{}, nets: map[uint32]uint64{}, funcs: map[string]confirmed{}}
+	s.solveNet()
+	s.solveSock()
+	s.solveDev()
+	s.solvePacket()
+	s.solveNeigh()
+	s.solveMsg()
+	s.confirmRest()
+	return s.result()
+}
+
+// solveAll finds the members of one kind of memory whose size is known.
+func (s *solver) solveAll(kind string, samples []sample) {
+	for _, m := range members {
+		if strings.HasPrefix(m.key, kind+".") && m.size != 0 {
+			s.places[m.key] = find(samples, m.key, m.size, m.align)
+		}
+	}
+}
+
+// solveNet finds the namespaces by their inode numbers.
+func (s *solver) solveNet() {
+	samples := netSamples(s.scenes)
+	s.solveAll("net", samples)
+	p := s.places["net.inum"]
+	if !p.ok {
+		return
+	}
+	for _, sm := range samples {
+		s.nets[uint32(u32at(sm.want["net.inum"], 0))] = sm.addr
+	}
+}
+
+func (s *solver) solveSock() {
+	samples := sockSamples(s.scenes)
+	for _, sc := range s.scenes {
+		if net := s.nets[sc.NetNS]; net != 0 && sc.Sock != nil {
+			sc.Sock["sock.net"] = le64(net)
+		}
+	}
+	s.solveAll("sock", samples)
+	s.solveProtocol(samples)
+	s.solveBacklog(samples)
+	s.solveInet6(samples)
+}
+
+// solveProtocol finds sk_protocol. It was a bit field of 8 bits in front of
+// sk_type until 5.5, and has 16 bits beside it since (include/net/sock.h).
+func (s *solver) solveProtocol(samples []sample) {
+	p := find(samples, "sock.protocol", 1, 1)
+	if typ := s.places["sock.type"]; p.ok && typ.ok {
+		switch wide := typ.off - p.off; {
+		case wide == 1:
+			p.size = 1
+		case (wide == 2 || wide == -2) && p.off%2 == 0 && zeros(samples, "sock.protocol", p.off+1, 1):
+			p.size = 2
+		default:
+			p.ok = false
+		}
+	} else {
+		p.ok = false
+	}
+	s.places["sock.protocol"] = p
+}
+
+// zeros tells whether there are n zeros at off in each sample that has the key.
+func zeros(samples []sample, key string, off, n int) bool {
+	for _, sm := range samples {
+		if sm.want[key] != nil && (off+n > len(sm.mem) || len(bytes.Trim(sm.mem[off:off+n], "\x00")) > 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// solveBacklog finds the two counters of a listening socket, which are
+// neighbours of one type: 16 bits, later 32.
+func (s *solver) solveBacklog(samples []sample) {
+	const have, most = "sock.ack_backlog", "sock.max_ack_backlog"
+	a, b := find(samples, have, 2, 2), find(samples, most, 2, 2)
+	size := 0
+	if a.ok && b.ok {
+		size = stride(a.off, b.off)
+	}
+	ok := size == 2 || size == 4 && zeros(samples, have, a.off+2, 2) && zeros(samples, most, b.off+2, 2)
+	a.size, b.size, a.ok, b.ok = size, size, ok, ok
+	s.places[have], s.places[most] = a, b
+}
+
+// maxSock is more than the largest socket has, which is struct tcp6_sock.
+const maxSock = 4096
+
+// solveInet6 finds pinet6: it points into the same object for a socket of IPv6
+// (struct udp6_sock and its like), and nowhere for one of IPv4. Until 3.12 the
+// socket's addresses are there.
+func (s *solver) solveInet6(samples []sample) {
+	p := place{size: 8}
+	var six, four []sample
+	for _, sm := range samples {
+		switch f := sm.want["sock.family"]; {
+		case f == nil:
+		case bytes.Equal(f, le16(10)):
+			six = append(six, sm)
+		default:
+			four = append(four, sm)
+		}
+	}
+	inside := func(sm sample, off int) bool {
+		v := u64at(sm.mem, off)
+		return v > sm.addr && v < sm.addr+maxSock && v%8 == 0
+	}
+	for off := 0; off+8 <= sockWindow; off += 8 {
+		fits := len(six) >= 2 && len(four) >= 2
+		for _, sm := range six {
+			fits = fits && off+8 <= len(sm.mem) && inside(sm, off)
+		}
+		for _, sm := range four {
+			fits = fits && off+8 <= len(sm.mem) && u64at(sm.mem, off) == 0
+		}
+		if fits {
+			p.candidates = append(p.candidates, off)
+		}
+	}
+	p.samples, p.evidence = len(six)+len(four), 64
+	if len(p.candidates) == 1 {
+		p.ok, p.off = true, p.candidates[0]
+	}
+	s.places["sock.pinet6"] = p
+	if !p.ok {
+		return
+	}
+	// What lies beyond is no part of struct sock_common.
+	var infos []sample
+	for _, sm := range six {
+		start := int(u64at(sm.mem, p.off) - sm.addr)
+		if start >= len(sm.mem) {
+			continue // struct tcp6_sock is larger than what was read
+		}
+		for _, key := range []string{"sock.v6_rcv_saddr", "sock.v6_daddr"} {
+			if q := s.places[key]; q.ok && q.off >= start {
+				q.ok = false
+				s.places[key] = q
+			}
+		}
+		infos = append(infos, sample{sm.addr + uint64(start), sm.mem[start:], map[string][]byte{
+			"pinfo.saddr": sm.want["sock.v6_saddr"], "pinfo.rcv_saddr": sm.want["sock.v6_rcv_saddr"], "pinfo.daddr": sm.want["sock.v6_daddr"]}})
+	}
+	s.solveAll("pinfo", infos)
+}
+
+func (s *solver) solveDev() {
+	samples := devSamples(s.scenes)
+	s.solveAll("dev", samples)
+	for _, sc := range s.scenes {
+		h := sc.calls(fnDevFlags)
+		if p := s.places["dev.name"]; p.ok && sc.Lo && len(h) > 0 {
+			s.lo = h[len(h)-1].Regs[0]
+		}
+	}
+}
+
+func (s *solver) solveNeigh() {
+	var samples []sample
+	for _, sc := range s.scenes {
+		for _, h := range sc.calls(fnNeigh) {
+			if s.lo != 0 {
+				samples = append(samples, sample{h.Regs[0], h.Mem[0], map[string][]byte{"neigh.dev": le64(s.lo)}})
+			}
+		}
+	}
+	s.solveAll("neigh", samples)
+}
+
+// solveMsg finds msghdr behind the parameter that a signature has for it.
+func (s *solver) solveMsg() {
+	for _, fn := range []string{fnSend4, fnSend6} {
+		s.funcs[fn] = confirm(fn, s.sends(fn))
+		if c := s.funcs[fn]; c.ok {
+			i := slices.Index(c.params, pMsg)
+			s.msg = append(s.msg, msgSamples(s.scenes, fn, i)...)
+		}
+	}
+	var samples []sample
+	for _, m := range s.msg {
+		samples = append(samples, m.sample)
+	}
+	s.solveAll("msg", samples)
+	s.places["msg.name"] = named(s.msg)
+}
+
+// sends are the calls of a sending function, in which msg is known by what its
+// start leads to.
+func (s *solver) sends(fn string) []call {
+	var calls []call
+	for _, sc := range s.scenes {
+		h := sc.calls(fn)
+		if sc.Send == nil || len(h) == 0 || sc.sk() == 0 || sc.Send.V6 != (fn == fnSend6) {
+			continue
+		}
+		known := map[string]uint64{"sk": sc.sk(), "len": uint64(sc.Send.Len)}
+		if name := sc.Send.Name; len(name) > 0 {
+			for i, at := range map[int]int{1: 2, 2: 3} {
+				if at < len(h[0].Mem) && bytes.HasPrefix(h[0].Mem[at], name) {
+					known["msg"] = h[0].Regs[i]
+				}
+			}
+		}
+		calls = append(calls, call{hit: h[0], known: known})
+	}
+	return calls
+}
+
+func (s *solver) result() *Result {
+	r := &Result{}
+	for i := range members {
+		m := &members[i]
+		p := s.places[m.key]
+		f := Found{Struct: m.owner, Member: m.path, Type: m.typ, OK: p.ok, Offset: p.off, Size: p.size, Candidates: p.candidates, Needed: !m.extra, member: m}
+		switch {
+		case p.ok:
+			f.Why = fmt.Sprintf("%d samples", p.samples)
+			if m.typ == "" {
+				f.Type = map[int]string{1: "u8", 2: "u16", 4: "u32"}[p.size]
+			}
+		case p.samples == 0:
+			f.Why = "nothing was seen of it"
+		case len(p.candidates) == 0:
+			f.Why = fmt.Sprintf("no place fits all of %d samples", p.samples)
+		case len(p.candidates) == 1:
+			f.Why = fmt.Sprintf("one place fits %d samples, which is too little to go by", p.samples)
+		default:
+			f.Why = fmt.Sprintf("%d places fit %d samples", len(p.candidates), p.samples)
+		}
+		r.Members = append(r.Members, f)
+	}
+	var done []string
+	for _, sig := range signatures {
+		if slices.Contains(done, sig.fn) {
+			continue
+		}
+		done = append(done, sig.fn)
+		c := s.funcs[sig.fn]
+		f := Function{Name: sig.fn, OK: c.ok, Result: c.result, Params: c.params, Why: c.why}
+		if c.ok {
+			f.Why = fmt.Sprintf("%d calls show %s", c.calls, strings.Join(c.must, ", "))
+		}
+		r.Functions = append(r.Functions, f)
+	}
+	return r
+}
+
+// Names are the names of the parameters, in order.
+func (f *Function) Names() []string {
+	var names []string
+	for _, p := range f.Params {
+		names = append(names, p.name)
+	}
+	return names
+}

@@ -1,0 +1,127 @@
+package calibrate
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/skprobe/skprobe/fetchargs"
+	"github.com/skprobe/skprobe/kprobe"
+	"github.com/skprobe/skprobe/tracefs"
+)
+
+// probes are the targets in this kernel.
+type probes struct {
+	parts  []*part
+	open   []*kprobe.Probe
+	places [][]fetchargs.ArgPlace
+	reader *kprobe.Reader
+	merger *merger
+	absent []string
+}
+
+// define defines the probes. A function that the kernel does not have is noted;
+// the one that marks the steps must be there.
+func define(tfs *tracefs.FS, arch fetchargs.Arch, d fetchargs.Dialect) (_ *probes, err error) {
+	list := targets(d.Arrays)
+	p := &probes{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	names := make([]string, len(list))
+	for i, t := range list {
+		parts, err := partsOf(i, t, arch, d)
+		if err != nil {
+			return nil, err
+		}
+		for _, fn := range t.funcs {
+			if err = p.defineAll(tfs, fn, parts); err == nil {
+				// Whatever its name here, the solver knows it by the first.
+				names[i] = t.funcs[0]
+				break
+			}
+		}
+		if err != nil && i == 0 {
+			return nil, err
+		} else if err != nil {
+			p.absent = append(p.absent, fmt.Sprintf("%s: %v", t.funcs[0], err))
+		}
+	}
+	p.merger = newMerger(list, names)
+	return p, nil
+}
+
+func (p *probes) defineAll(tfs *tracefs.FS, fn string, parts []part) error {
+	var made []*kprobe.Probe
+	for i := range parts {
+		probe, err := kprobe.Open(tfs, kprobe.Spec{Event: kprobe.EventName("calibrate_"+fn, i), Symbol: fn, Args: parts[i].args})
+		if err != nil {
+			for _, m := range made {
+				err = errors.Join(err, m.Close())
+			}
+			return err
+		}
+		made = append(made, probe)
+	}
+	for i, m := range made {
+		p.open, p.parts, p.places = append(p.open, m), append(p.parts, &parts[i]), append(p.places, m.Places())
+	}
+	return nil
+}
+
+// ring is room for the records of some rounds.
+const ring = 2 << 20
+
+// read opens the probes for one thread.
+func (p *probes) read(tid int) error {
+	var sources []kprobe.Source
+	for _, probe := range p.open {
+		sources = append(sources, kprobe.Source{Probe: probe})
+	}
+	var err error
+	p.reader, err = kprobe.NewReader(sources, kprobe.ReaderOptions{PIDs: []int{tid}, RingSize: ring})
+	return err
+}
+
+// take takes all records, after Disable.
+func (p *probes) take() error {
+	return p.reader.Drain(func(r *kprobe.Record) error {
+		part := p.parts[r.Source]
+		value := map[string][]byte{}
+		for _, place := range p.places[r.Source] {
+			if place.Offset+place.Size <= len(r.Raw) {
+				value[place.Name] = r.Raw[place.Offset : place.Offset+place.Size]
+			}
+		}
+		regs := make([]uint64, numRegs)
+		for i := range regs {
+			if b := value[part.args[i].Name]; len(b) == 8 {
+				regs[i] = binary.LittleEndian.Uint64(b)
+			}
+		}
+		pieces := make([][]byte, len(part.pieces))
+		for i, pc := range part.pieces {
+			b := value[part.args[numRegs+i].Name]
+			if len(b) != pc.size {
+				return fmt.Errorf("a record of %s without its memory", p.open[r.Source].Spec.Symbol)
+			}
+			pieces[i] = b
+		}
+		p.merger.add(part, regs, pieces)
+		return nil
+	})
+}
+
+// close removes everything.
+func (p *probes) close() error {
+	var errs []error
+	if p.reader != nil {
+		errs = append(errs, p.reader.Close())
+	}
+	for _, probe := range p.open {
+		errs = append(errs, probe.Close())
+	}
+	return errors.Join(errs...)
+}

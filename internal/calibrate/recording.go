@@ -1,0 +1,123 @@
+package calibrate
+
+// A Recording is what a calibration did and what the kernel was seen to do.
+type Recording struct {
+	Arch  string // as in GOARCH
+	Tag   uint32 // the optname of the first step
+	Steps []*Step
+	Hits  []Hit // in the order of time
+}
+
+// A Step is one thing that the traffic did, with everything that is known of
+// it. Values are as the kernel has them in memory.
+type Step struct {
+	What string
+	// Sock has what the socket holds at the start of the step, by the keys of
+	// members.
+	Sock map[string][]byte `json:",omitempty"`
+	// Send is a call of sendto for UDP.
+	Send *Send `json:",omitempty"`
+	// Packet is what then crosses lo.
+	Packet *Packet `json:",omitempty"`
+	// Received are the results of calls of recv for UDP, negative for peeks.
+	Received []int `json:",omitempty"`
+	// NetNS is the inode number of the network namespace of the step.
+	NetNS uint32
+	// Dev has what the device holds whose flags are asked for.
+	Dev map[string][]byte `json:",omitempty"`
+	// Lo: the device is the one that packets cross.
+	Lo bool `json:",omitempty"`
+}
+
+// A Send is a call of sendto.
+type Send struct {
+	V6      bool
+	Len     int
+	Name    []byte `json:",omitempty"` // the address given, as far as it is certain
+	NameLen int
+}
+
+// A Packet is what is known of packets that cross lo in a step.
+type Packet struct {
+	V6     bool
+	Header int // from the network header to the transport header
+	// Len and DataLen count from the network header; unknown for TCP, of
+	// which there may be several.
+	Len, DataLen int
+	UDP, TCP     bool
+}
+
+// A Hit is one call of a probed function.
+type Hit struct {
+	Func string
+	Regs []uint64 // parameters in registers
+	Mem  [][]byte // the windows of the function's target
+}
+
+// A target is a function to probe.
+type target struct {
+	funcs   []string // the first that the kernel has
+	windows []window
+}
+
+// A window is memory behind a parameter: at what it points to, or, with follow,
+// at what the pointer at the start of that points to.
+type window struct {
+	param  int
+	follow bool
+	size   int
+}
+
+// Sizes of windows. What is larger than its struct reads what lies behind it.
+const (
+	sockWindow  = 1936 // struct tcp_sock has 2,100 to 2,400 bytes, and what is sought lies before its last 500
+	skbWindow   = 320  // sk_buff: 224 to 250
+	devWindow   = 512  // name and ifindex of net_device lie in the first 320
+	netWindow   = 1024 // ns.inum of struct net in the first 500
+	neighWindow = 448  // struct neighbour: about 300, dev at its end
+	msgWindow   = 64   // struct msghdr
+	nameWindow  = 32   // struct sockaddr_in6: 28
+)
+
+// Functions of which the solver knows what passes through them.
+const (
+	fnMark     = "ip_getsockopt"
+	fnRoute    = "ip_route_output_flow"
+	fnXmit     = "loopback_xmit"
+	fnIPRcv    = "ip_rcv"
+	fnUDPRcv   = "udp_rcv"
+	fnSend4    = "udp_sendmsg"
+	fnSend6    = "udpv6_sendmsg"
+	fnConsume  = "skb_consume_udp"
+	fnNeigh    = "neigh_resolve_output"
+	fnDevFlags = "dev_get_flags"
+)
+
+// targets are the functions to probe.
+//
+// loopback_xmit (drivers/net/loopback.c) is static, but called through a table
+// of functions, so it is never inlined. dev_get_flags is called by
+// ioctl(SIOCGIFFLAGS); it is netif_get_flags since 6.15. skb_consume_udp is of
+// 4.10.
+func targets(arrays bool) []target {
+	send := []window{{1, false, msgWindow}, {2, false, msgWindow}, {1, true, nameWindow}}
+	if !arrays {
+		// Before 4.20 msg may be the third parameter. Later the second is it,
+		// and to follow what else lies behind the third would be no good: a
+		// fault at a non-canonical address was worth a warning from 4.20 to 5.7
+		// (ex_handler_uaccess in arch/x86/mm/extable.c).
+		send = append(send, window{2, true, nameWindow})
+	}
+	return []target{
+		{[]string{fnMark}, []window{{0, false, sockWindow}}},
+		{[]string{fnDevFlags, "netif_get_flags"}, []window{{0, false, devWindow}}},
+		{[]string{fnRoute}, []window{{0, false, netWindow}}},
+		{[]string{fnSend4}, send},
+		{[]string{fnSend6}, send},
+		{[]string{fnXmit}, []window{{0, false, skbWindow}}},
+		{[]string{fnIPRcv}, []window{{0, false, skbWindow}}},
+		{[]string{fnUDPRcv}, []window{{0, false, skbWindow}}},
+		{[]string{fnConsume}, []window{{1, false, skbWindow}}},
+		{[]string{fnNeigh}, []window{{0, false, neighWindow}}},
+	}
+}

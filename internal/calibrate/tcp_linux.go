@@ -1,0 +1,92 @@
+package calibrate
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// tcp lets connections wait at a listening socket, accepts one, and speaks over
+// it. Packets of TCP have other room in front of them than those of UDP.
+func (t *traffic) tcp(f family) {
+	server := t.socket(f.domain, unix.SOCK_STREAM, unix.IPPROTO_TCP).bind(f.unicast())
+	limit := rand.N(60) + 20
+	t.must("listen", unix.Listen(server.fd, limit))
+	waiting := 0
+	listen := func(packet *Packet) {
+		t.step(server.fd, &Step{What: "tcp: listening", Packet: packet, Sock: with(server.holds(listening), map[string][]byte{
+			"sock.max_ack_backlog": le16(limit), "sock.ack_backlog": le16(waiting)})})
+	}
+	listen(nil)
+	packets := func() *Packet { return &Packet{V6: f.domain == unix.AF_INET6, Header: f.header, TCP: true} }
+	var clients []*sock
+	for range 1 + rand.N(3) {
+		c := t.socket(f.domain, unix.SOCK_STREAM, unix.IPPROTO_TCP).bind(f.unicast())
+		listen(packets())
+		c.connect(server.local)
+		waiting++
+		clients = append(clients, c)
+		listen(nil)
+	}
+	fd, _, err := unix.Accept4(server.fd, unix.SOCK_CLOEXEC)
+	t.must("accept", err)
+	t.fds = append(t.fds, fd)
+	waiting--
+	listen(nil)
+	child := &sock{t: t, fd: fd, domain: f.domain, typ: unix.SOCK_STREAM, proto: unix.IPPROTO_TCP, local: server.local}
+	from, err := unix.Getpeername(fd)
+	t.must("getpeername", err)
+	child.remote = addrPort(from)
+	i := slices.IndexFunc(clients, func(c *sock) bool { return c.local == child.remote })
+	if i < 0 {
+		return
+	}
+	t.talk(clients[i], child, packets)
+	t.must("shutdown", unix.Shutdown(clients[i].fd, unix.SHUT_WR))
+	for _, s := range []*sock{clients[i], child} {
+		t.step(s.fd, &Step{What: "tcp: half closed", Sock: s.holdsTCP()})
+	}
+}
+
+// talk sends some bytes to and fro.
+func (t *traffic) talk(a, b *sock, packets func() *Packet) {
+	for _, s := range []*sock{a, b} {
+		t.step(s.fd, &Step{What: "tcp: connected", Sock: s.holdsTCP()})
+	}
+	for range 1 + rand.N(2) {
+		for _, ends := range [][2]*sock{{a, b}, {b, a}} {
+			n := size()
+			t.step(ends[0].fd, &Step{What: "tcp: send", Sock: ends[0].holdsTCP(), Packet: packets()})
+			ends[0].send(n, 0, netip.AddrPort{})
+			_, _, err := unix.Recvfrom(ends[1].fd, make([]byte, n), unix.MSG_WAITALL)
+			t.must("receive", err)
+		}
+	}
+	for _, s := range []*sock{a, b} {
+		t.step(s.fd, &Step{What: "tcp: after some bytes", Sock: s.holdsTCP()})
+	}
+}
+
+// holdsTCP is what a connected socket holds, with its counters as it tells them
+// itself. Those that it does not tell yet are 0, which is no evidence.
+func (s *sock) holdsTCP() map[string][]byte {
+	info, err := unix.GetsockoptTCPInfo(s.fd, unix.SOL_TCP, unix.TCP_INFO)
+	s.t.must("TCP_INFO", err)
+	return with(s.holds(int(info.State)), map[string][]byte{
+		"sock.bytes_received": le64(info.Bytes_received), "sock.bytes_acked": le64(info.Bytes_acked), "sock.bytes_sent": le64(info.Bytes_sent),
+		"sock.segs_in": le32(int(info.Segs_in)), "sock.segs_out": le32(int(info.Segs_out)),
+		"sock.data_segs_in": le32(int(info.Data_segs_in)), "sock.data_segs_out": le32(int(info.Data_segs_out)),
+	})
+}
+
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port))
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port))
+	}
+	return netip.AddrPort{}
+}

@@ -1,0 +1,112 @@
+package calibrate
+
+import (
+	"math/rand/v2"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+const udpHeader = 8
+
+// A family is what differs between UDP over IPv4 and over IPv6.
+type family struct {
+	domain, header int
+	sockaddr       int    // size of an address
+	daddr, dport   string // keys of the cork
+	unicast        func() netip.Addr
+	multicast      func() netip.Addr
+}
+
+func (t *traffic) inet() family {
+	return family{unix.AF_INET, 20, unix.SizeofSockaddrInet4, "sock.cork4_daddr", "sock.cork4_dport", loop4, multicast4}
+}
+
+func (t *traffic) inet6() family {
+	return family{unix.AF_INET6, 40, unix.SizeofSockaddrInet6, "sock.cork6_daddr", "sock.cork6_dport",
+		func() netip.Addr { return t.six[rand.N(len(t.six))] }, func() netip.Addr { return random6(0xff, 0x0e) }}
+}
+
+// udp sends a datagram in two parts from a connected socket to somebody else,
+// and one from a socket that is not connected.
+func (t *traffic) udp(f family) {
+	rx := t.socket(f.domain, unix.SOCK_DGRAM, 0)
+	rx.proto = unix.IPPROTO_UDP
+	rx.bind(f.unicast())
+	tx := t.socket(f.domain, unix.SOCK_DGRAM, 0)
+	tx.proto = unix.IPPROTO_UDP
+	tx.bind(f.unicast())
+	t.step(tx.fd, &Step{What: "udp: bound", Sock: tx.holds(closed)})
+	tx.connect(netip.AddrPortFrom(f.unicast(), port()))
+
+	// These are set after connect, which keeps them in the cork too.
+	kept := map[string][]byte{
+		"sock.mark": tx.setRandom(unix.SO_MARK, 1<<30), "sock.priority": tx.setRandom(unix.SO_PRIORITY, 1<<30),
+		"sock.sndbuf": tx.setRandom(unix.SO_SNDBUF, 60000), "sock.rcvbuf": tx.setRandom(unix.SO_RCVBUF, 60000),
+	}
+	first, second := size(), size()
+	t.step(tx.fd, &Step{What: "udp: corked by MSG_MORE, to an address", Sock: with(tx.holds(established), kept),
+		Send: &Send{V6: f.domain == unix.AF_INET6, Len: first, Name: nameOf(rx.local), NameLen: f.sockaddr}})
+	tx.send(first, unix.MSG_MORE, rx.local)
+
+	// The second part goes into a page of its own, since lo can gather
+	// (__ip_append_data in net/ipv4/ip_output.c).
+	t.step(tx.fd, &Step{What: "udp: the rest of the datagram", Sock: with(tx.holds(established), map[string][]byte{
+		"sock.pending": le32(f.domain), f.daddr: bytesOf(rx.local.Addr()), f.dport: be16(rx.local.Port())}),
+		Send:   &Send{V6: f.domain == unix.AF_INET6, Len: second},
+		Packet: &Packet{V6: f.domain == unix.AF_INET6, Header: f.header, Len: f.header + udpHeader + first + second, DataLen: second, UDP: true}})
+	tx.send(second, 0, netip.AddrPort{})
+	rx.receive(first+second, true)
+
+	alone := t.socket(f.domain, unix.SOCK_DGRAM, 0)
+	alone.proto = unix.IPPROTO_UDP
+	alone.bind(f.multicast())
+	header := f.header
+	if f.domain == unix.AF_INET {
+		header += alone.options()
+	}
+	n := size()
+	t.step(alone.fd, &Step{What: "udp: not connected", Sock: alone.holds(closed),
+		Send:   &Send{V6: f.domain == unix.AF_INET6, Len: n, Name: nameOf(rx.local), NameLen: f.sockaddr},
+		Packet: &Packet{V6: f.domain == unix.AF_INET6, Header: header, Len: header + udpHeader + n, UDP: true}})
+	alone.send(n, 0, rx.local)
+	rx.receive(n, false)
+}
+
+// options gives the socket's packets IP options that say nothing, so that their
+// headers have another length, which is returned.
+func (s *sock) options() int {
+	n := 4 * (1 + rand.N(9))
+	nops := make([]byte, n)
+	for i := range nops {
+		nops[i] = 1 // IPOPT_NOOP
+	}
+	s.t.must("IP_OPTIONS", unix.SetsockoptString(s.fd, unix.SOL_IP, unix.IP_OPTIONS, string(nops)))
+	return n
+}
+
+// receive takes a datagram, after a look at it if peek is set.
+func (s *sock) receive(n int, peek bool) {
+	step := s.t.step(s.fd, &Step{What: "udp: receive", Sock: s.holds(closed)})
+	buf := make([]byte, n+1)
+	if peek {
+		got, _, err := unix.Recvfrom(s.fd, buf, unix.MSG_PEEK)
+		s.t.must("receive", err)
+		step.Received = append(step.Received, -got)
+	}
+	got, _, err := unix.Recvfrom(s.fd, buf, 0)
+	s.t.must("receive", err)
+	step.Received = append(step.Received, got)
+}
+
+// raw sends a packet of a random protocol: it has no checksum whose start would
+// be where its transport header is.
+func (t *traffic) raw() {
+	proto := rand.N(100) + 150 // unassigned
+	s := t.socket(unix.AF_INET, unix.SOCK_RAW, proto)
+	n := size()
+	hold := s.holds(closed)
+	hold["sock.num"] = le16(proto) // inet_create
+	t.step(s.fd, &Step{What: "raw", Sock: hold, Packet: &Packet{Header: 20, Len: 20 + n}})
+	s.send(n, 0, netip.AddrPortFrom(loop4(), 0))
+}
