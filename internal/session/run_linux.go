@@ -97,7 +97,7 @@ func (r *run) run(ctx context.Context, save func()) (status int, err error) {
 	if err := r.open(child); err != nil {
 		return 0, err
 	}
-	defer r.reader.Close()
+	defer func() { err = errors.Join(err, r.reader.Close()) }()
 	r.clock()
 	if child == nil {
 		if err := r.reader.Enable(); err != nil {
