@@ -337,9 +337,7 @@ func TestStrict(t *testing.T) {
 			break
 		}
 	}
-	// Records of names and ends of threads share the rings: when one of them is
-	// lost it is counted too, and cannot be told from an event.
-	if n := shown + lost; n < 500 || n > 520 || lost == 0 {
+	if shown+lost != 500 || lost == 0 {
 		t.Errorf("%d shown and %d lost of 500: %q", shown, lost, r.Stderr)
 	}
 	if r := clitest.Do(t, "udp", "--strict", "--duration", "10ms").OK(); !strings.HasSuffix(r.Stderr, "0 events\n") {

@@ -1,5 +1,5 @@
 // Package perfring reads tracepoint records from perf's rings: opened disabled and with their filters set, one ring per online CPU
-// shared by all events, one sleeper for all rings, records in the order of time across CPUs, losses counted.
+// shared by all events and a small one for names of threads, one sleeper for all rings, records in the order of time across CPUs, losses counted.
 //
 // Events are opened through go-perf. The rings are mapped and decoded here, because go-perf copies each record, keeps a goroutine and an
 // eventfd per ring and does not check bounds; what it lacks besides (PERF_EVENT_IOC_SET_FILTER, kernels before 3.12) is here too.
@@ -43,7 +43,7 @@ type Config struct {
 	Latency time.Duration
 	// EnableOnExec lets the kernel enable everything when one of Pids next calls execve. Enable is not needed then.
 	EnableOnExec bool
-	// Batch, if not nil, is called by Read after the records of each look at the rings that had some. Its error ends Read.
+	// Batch, if not nil, is called by Read after the samples of each look at the rings that had some. Its error ends Read.
 	Batch func() error
 }
 

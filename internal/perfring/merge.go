@@ -16,7 +16,7 @@ type merger struct {
 	late  uint64 // records that were delivered after a younger one
 	last  uint64 // time of the newest record delivered
 
-	delivered uint64
+	delivered uint64 // samples
 }
 
 // turn is a ring of a merger.
@@ -66,7 +66,9 @@ func (m *merger) one(r *ring) error {
 		} else {
 			m.last = e.time
 		}
-		m.delivered++
+		if m.rec.Kind == Sample {
+			m.delivered++
+		}
 		err = m.fn(&m.rec)
 	}
 	r.advance()

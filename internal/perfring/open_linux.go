@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/bits"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,7 +21,8 @@ import (
 type Rings struct {
 	cfg     Config
 	clock   Clock
-	rings   []*mapped
+	rings   []*mapped  // of samples, one for each CPU
+	names   []*mapped  // of names of threads, parallel to rings; none without Config.Comm
 	events  sync.Mutex // of samples and others
 	samples []event    // the tracepoints
 	others  []event    // the rings' owners, and the events that report names of threads
@@ -99,7 +101,8 @@ func (r *Rings) open(cpus []int) error {
 	if len(r.rings) == 0 {
 		return explain("open a ring", unix.ENODEV)
 	}
-	for _, m := range r.rings {
+	// A name is older than what its thread does, so the names are looked at last: those of all samples that were seen are there then.
+	for _, m := range slices.Concat(r.rings, r.names) {
 		r.merge.rings = append(r.merge.rings, &m.ring)
 	}
 	r.merge.stack = r.cfg.Stack
@@ -123,7 +126,7 @@ func (r *Rings) open(cpus []int) error {
 	}
 	r.openAlarm(pids)
 	var err error
-	r.wake, err = newWaker(r.rings, r.alarm)
+	r.wake, err = newWaker(r.rings, r.names, r.alarm)
 	return err
 }
 
@@ -163,11 +166,7 @@ func openDummy(a *perf.Attr, pid, cpu int) (event, error) {
 // openRing makes the ring of a CPU. Its owner belongs to no thread: a watched thread that ends would make poll return at once,
 // for ever.
 func (r *Rings) openRing(cpu int) error {
-	a := r.dummy()
-	if r.cfg.Comm && r.cfg.Pids == nil {
-		a.Options.Comm, a.Options.Task = true, true
-	}
-	owner, err := openDummy(a, anyPid, cpu)
+	owner, err := openDummy(r.dummy(), anyPid, cpu)
 	if isOneOf(err, unix.EINVAL, unix.E2BIG) && r.clock == ClockMonotonic && len(r.rings) == 0 {
 		r.clock = ClockPerf // use_clockid is of 4.1
 		return r.openRing(cpu)
@@ -182,12 +181,42 @@ func (r *Rings) openRing(cpu int) error {
 	}
 	m.cpu = cpu
 	r.rings = append(r.rings, m)
+	if r.cfg.Comm {
+		return r.openNames(cpu)
+	}
+	return nil
+}
+
+// namesRing is the size of the ring for names of each CPU, in bytes.
+const namesRing = 64 << 10
+
+// openNames makes the ring for names of a CPU. It is another than that of samples, so that what is lost of samples can be told exactly: the
+// kernel counts for each ring, not for each event (until 6.0).
+func (r *Rings) openNames(cpu int) error {
+	a := r.dummy()
+	a.Options.Comm, a.Options.Task = r.cfg.Pids == nil, r.cfg.Pids == nil
+	pages := max(1, namesRing/os.Getpagesize())
+	a.Wakeup = uint32(pages * os.Getpagesize() / 4)
+	owner, err := openDummy(a, anyPid, cpu)
+	if err != nil {
+		return explain(fmt.Sprintf("watch names on CPU %d", cpu), err)
+	}
+	r.others = append(r.others, owner)
+	m, err := mapRing(owner, pages)
+	if isOneOf(err, unix.EPERM, unix.ENOMEM) {
+		m, err = mapRing(owner, 1)
+	}
+	if err != nil {
+		return explain(fmt.Sprintf("map the ring for names of CPU %d", cpu), err)
+	}
+	m.cpu = cpu
+	r.names = append(r.names, m)
 	return nil
 }
 
 // openPid opens all events of a thread, or of everything, on each CPU.
 func (r *Rings) openPid(pid int) error {
-	for _, m := range r.rings {
+	for i, m := range r.rings {
 		if r.cfg.Comm && pid != anyPid {
 			a := r.dummy()
 			a.Options.Comm, a.Options.Task = true, true
@@ -197,7 +226,7 @@ func (r *Rings) openPid(pid int) error {
 				return explain(fmt.Sprintf("watch the names of thread %d on CPU %d", pid, m.cpu), err)
 			}
 			r.others = append(r.others, e)
-			if err := e.setOutput(m.owner); err != nil {
+			if err := e.setOutput(r.names[i].owner); err != nil {
 				return explain("share a ring", err)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -111,7 +112,7 @@ func (r *Rings) sleep(ctx context.Context, quiet int) error {
 	return r.wake.wait(horizon(r.cfg.Latency), ctx, &r.closed)
 }
 
-// empty tells whether all records were delivered.
+// empty tells whether all samples were delivered.
 func (r *Rings) empty() bool {
 	for _, m := range r.rings {
 		if m.unread() > 0 || m.next < len(m.index) {
@@ -174,7 +175,7 @@ func (r *Rings) Drain(fn func(*Record) error) error {
 	})
 }
 
-// Lost returns how many records did not fit into the rings until now. The kernel tells it with the next record that fits, so it is exact
+// Lost returns how many samples did not fit into the rings until now. The kernel tells it with the next record that fits, so it is exact
 // only after Disable and Drain.
 func (r *Rings) Lost() uint64 {
 	var sum uint64
@@ -200,7 +201,7 @@ func (r *Rings) Close() error {
 	if r.wake != nil {
 		errs = append(errs, r.wake.close())
 	}
-	for _, m := range r.rings {
+	for _, m := range slices.Concat(r.rings, r.names) {
 		if err := unix.Munmap(m.mem); err != nil {
 			errs = append(errs, os.NewSyscallError("munmap", err))
 		}

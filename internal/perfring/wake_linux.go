@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -22,13 +23,13 @@ type waker struct {
 	slept bool
 }
 
-func newWaker(rings []*mapped, a *alarm) (*waker, error) {
+func newWaker(rings, names []*mapped, a *alarm) (*waker, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, os.NewSyscallError("epoll_create1", err)
 	}
 	var owners []event
-	for _, r := range rings {
+	for _, r := range slices.Concat(rings, names) {
 		owners = append(owners, r.owner)
 	}
 	if a != nil {
@@ -46,7 +47,7 @@ func newWaker(rings []*mapped, a *alarm) (*waker, error) {
 		unix.Close(fd)
 		return nil, os.NewSyscallError("fcntl", err)
 	}
-	w := &waker{file: os.NewFile(uintptr(fd), "perf rings"), rings: rings}
+	w := &waker{file: os.NewFile(uintptr(fd), "perf rings"), rings: slices.Concat(rings, names)}
 	if w.conn, err = w.file.SyscallConn(); err != nil {
 		w.file.Close()
 		return nil, err
