@@ -14,9 +14,8 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/bench/udp"
 	"github.com/skprobe/skprobe/internal/session"
-	"github.com/skprobe/skprobe/internal/tools"
 	"github.com/skprobe/skprobe/kprobe"
 	"github.com/skprobe/skprobe/tracefs"
 )
@@ -28,8 +27,6 @@ type recording struct {
 	Format     string   `json:"format"`
 	Records    []string `json:"records"` // in hexadecimal
 }
-
-const symbol = "udp_sendmsg"
 
 func main() {
 	out := flag.String("o", "udp_sendmsg.json", "`file` to write")
@@ -44,16 +41,12 @@ func run(out string, program []string) error {
 	if len(program) == 0 {
 		return errors.New("which program sends the datagrams?")
 	}
-	spec, err := definition()
-	if err != nil {
-		return err
-	}
 	tfs, err := tracefs.Open()
 	if err != nil {
 		return err
 	}
 	defer tfs.Close()
-	probe, err := kprobe.Open(tfs, spec)
+	probe, err := udp.Define(tfs)
 	if err != nil {
 		return err
 	}
@@ -73,28 +66,9 @@ func run(out string, program []string) error {
 	return os.WriteFile(out, append(text, '\n'), 0o644)
 }
 
-// definition is what the udp tool defines for a send on this kernel.
-func definition() (kprobe.Spec, error) {
-	for _, t := range tools.All() {
-		if t.Name != "udp" {
-			continue
-		}
-		programs, _, err := session.CompileOnly(session.Layout{Source: "btf"}, []*event.Tool{t})
-		if err != nil {
-			return kprobe.Spec{}, err
-		}
-		for _, p := range programs[0].Probes {
-			if p.Symbol == symbol {
-				return kprobe.Spec{Event: kprobe.EventName(symbol, 0), Symbol: symbol, Args: p.Entry.Plan.Args}, nil
-			}
-		}
-	}
-	return kprobe.Spec{}, fmt.Errorf("the udp tool does not probe %s", symbol)
-}
-
 // read runs the program and returns the records of what it sends.
-func read(probe *kprobe.Probe, program []string) (records []string, err error) {
-	r, err := kprobe.NewReader([]kprobe.Source{{Probe: probe}}, kprobe.ReaderOptions{})
+func read(probe *udp.Probe, program []string) (records []string, err error) {
+	r, err := kprobe.NewReader([]kprobe.Source{{Probe: probe.Probe}}, kprobe.ReaderOptions{})
 	if err != nil {
 		return nil, err
 	}

@@ -1,3 +1,0 @@
-package decode
-
-import _ "github.com/elastic/beats/v7/auditbeat/tracing"
