@@ -3,7 +3,7 @@
 PKGS ?=
 RUN ?=
 FUZZTIME ?= 30s
-BENCH ?= .
+BENCH ?= decode one two
 
 .PHONY: all test test-dwarf vm demo fuzz bench lint setup clean
 
@@ -34,9 +34,9 @@ demo: setup skprobe
 fuzz:
 	FUZZTIME='$(FUZZTIME)' scripts/fuzz $(PKGS)
 
-# Go's benchmarks: make bench [PKGS=./kprobe] [BENCH=regexp]
-bench:
-	go test -run='^$$' -bench='$(BENCH)' -benchmem $(or $(PKGS),./...)
+# What skprobe costs, against its limits and its peers: see docs/performance.md.
+bench: setup
+	bench/run $(BENCH)
 
 # gofmt, vet for each system that must compile, staticcheck.
 lint:
