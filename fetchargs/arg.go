@@ -19,6 +19,7 @@ const (
 	ArgNum                        // $arg2: the second parameter (4.20)
 	Comm                          // $comm: the name of the current task (4.8)
 	Immediate                     // \42 (5.4)
+	Recorded                      // a static tracepoint's own field, which is not fetched
 )
 
 // A Base is the start of a fetch.
@@ -52,6 +53,8 @@ func (b Base) append(dst []byte) []byte {
 		dst = strconv.AppendInt(append(dst, "$arg"...), b.Num, 10)
 	case Comm:
 		dst = append(dst, "$comm"...)
+	case Recorded:
+		dst = append(dst, b.Name...)
 	case Immediate:
 		dst = strconv.AppendInt(append(dst, '\\'), b.Num, 10)
 	}

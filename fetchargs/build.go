@@ -39,6 +39,10 @@ func (p *Planner) Build() (*Plan, error) {
 	}
 	var memory []int
 	for i, r := range p.reads {
+		if r.ref.isRecorded() {
+			plan.places[i] = r.place()
+			continue
+		}
 		if r.ref.lvalue && !r.str || p.isLoad(r) {
 			memory = append(memory, i)
 			continue
@@ -192,6 +196,9 @@ type SlotInfo struct {
 // Info describes a slot.
 func (plan *Plan) Info(s Slot) SlotInfo {
 	pl := plan.places[s]
+	if pl.arg == recorded {
+		return SlotInfo{Expr: pl.source.Expr, Arg: Arg{Base: pl.source.base}, Off: pl.off, Size: pl.size}
+	}
 	info := SlotInfo{Expr: pl.source.Expr, Arg: plan.Args[pl.arg], Off: pl.off, Size: pl.size}
 	for _, l := range pl.source.loads {
 		info.Offsets = append(info.Offsets, l.Offset)

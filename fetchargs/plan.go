@@ -142,6 +142,9 @@ func (p *Planner) Text(ref Ref, user bool) (Slot, error) {
 	if ref.base.Kind == Comm {
 		return p.add(read{ref: ref, str: true})
 	}
+	if ref.recordedText {
+		return p.add(read{ref: ref, str: true})
+	}
 	ref = ref.Target()
 	if !ref.lvalue {
 		return 0, fmt.Errorf("%w: %q is %s, no text in memory", ErrNotFetchable, ref.Expr, ref.Type)
@@ -172,6 +175,12 @@ func (p *Planner) Scalar(name string, ref Ref, size int, signed bool) (string, e
 	}
 	if err := ref.check(); err != nil {
 		return "", err
+	}
+	if ref.isRecorded() {
+		if size != ref.Type.Size || ref.off != 0 {
+			return "", fmt.Errorf("%w: the kernel compares %q only as a whole", ErrNotFetchable, ref.Expr)
+		}
+		return ref.base.Name, ref.checkRecorded()
 	}
 	typ := p.number(size, signed)
 	if ref.bitSize != 0 {
@@ -250,6 +259,13 @@ func filterName(name string) string {
 func (p *Planner) add(r read) (Slot, error) {
 	if err := r.ref.check(); err != nil {
 		return 0, err
+	}
+	if r.ref.isRecorded() {
+		if err := r.ref.checkRecorded(); err != nil {
+			return 0, err
+		}
+		p.reads = append(p.reads, r)
+		return Slot(len(p.reads) - 1), nil
 	}
 	hangs := r.ref
 	if r.str && r.ref.lvalue {

@@ -54,6 +54,11 @@ func (plan *Plan) Layout(places []ArgPlace) (*Layout, error) {
 		l.Size = max(l.Size, p.Offset+a.Type.Size())
 	}
 	for _, pl := range plan.places {
+		if pl.arg == recorded {
+			l.Size = max(l.Size, pl.off+max(pl.size, 4))
+			l.slots = append(l.slots, slot{off: pl.off, size: pl.size, str: pl.str})
+			continue
+		}
 		off := at[pl.arg].Offset + pl.off
 		// A value that runs over several arguments needs them side by side.
 		for have, i := plan.Args[pl.arg].Type.Size(), pl.arg; pl.off+pl.size > have; {

@@ -18,6 +18,9 @@ type Target struct {
 	// NoParams, if not "", says why parameters cannot be named here
 	// although Func is known ("the probe is not at the function's start").
 	NoParams string
+	// Record are the fields of a static tracepoint. They take the place of
+	// parameters.
+	Record []RecordField
 	// Return: the probe fires when the function returns. Parameters can be
 	// named only where the dialect has ReturnArgs.
 	Return bool
@@ -36,6 +39,7 @@ type Ref struct {
 	lvalue bool
 
 	bitOff, bitSize int // of a bit field, at off
+	recordedText    bool
 }
 
 // Resolve finds what e denotes at the target. Of alternatives it takes the
@@ -95,6 +99,9 @@ func (r *resolver) alternatives(n altNode) (Ref, error) {
 
 func (r *resolver) parameter(n nameNode) (Ref, error) {
 	t := r.t
+	if t.Record != nil {
+		return r.recordField(n)
+	}
 	if t.NoParams != "" {
 		return Ref{}, r.fail(n, ErrNotFetchable, "parameter %q cannot be named: %s", n.name, t.NoParams)
 	}

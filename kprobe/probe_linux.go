@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/tracefs"
@@ -17,6 +18,7 @@ type Probe struct {
 	format *tracefs.Format
 	fs     *tracefs.FS
 	closed bool
+	static bool // a tracepoint of the kernel's own
 }
 
 // Open defines the probe. The error is that of [tracefs.FS.Define], with the
@@ -44,6 +46,18 @@ func Open(tfs *tracefs.FS, spec Spec) (*Probe, error) {
 	return p, nil
 }
 
+// OpenTracepoint finds a static event of the kernel, "sock:inet_sock_set_state".
+// Nothing is defined for it, and Close removes nothing. An event that does not
+// exist gives an error that wraps [fs.ErrNotExist].
+func OpenTracepoint(tfs *tracefs.FS, name string) (*Probe, error) {
+	group, event, _ := strings.Cut(name, ":")
+	format, err := tfs.Format(group, event)
+	if err != nil {
+		return nil, fmt.Errorf("tracepoint %s: %w", name, err)
+	}
+	return &Probe{Spec: Spec{Group: group, Event: event}, ID: uint64(format.ID), format: format, fs: tfs, closed: true, static: true}, nil
+}
+
 // Places returns where the kernel puts the probe's arguments in a record.
 func (p *Probe) Places() []fetchargs.ArgPlace {
 	var places []fetchargs.ArgPlace
@@ -56,7 +70,7 @@ func (p *Probe) Places() []fetchargs.ArgPlace {
 // CheckFilter asks the kernel whether it takes the filter; the error is a
 // [*tracefs.FilterError] with its words.
 func (p *Probe) CheckFilter(filter string) error {
-	if filter == "" {
+	if filter == "" || p.static { // trying would change the filter of the system's own event
 		return nil
 	}
 	return p.fs.CheckFilter(p.Spec.Group, p.Spec.Event, filter)
@@ -64,6 +78,9 @@ func (p *Probe) CheckFilter(filter string) error {
 
 // Missed returns how often the kernel could not run the probe.
 func (p *Probe) Missed() (uint64, error) {
+	if p.static {
+		return 0, nil
+	}
 	profile, err := p.fs.Profile()
 	if err != nil {
 		return 0, err

@@ -19,6 +19,9 @@ var _ Comparer = (*Compiled)(nil)
 // for arguments of their own for what the kernel has to compare, so it must be
 // called before Build.
 func (c *Compiled) Compare(field string, op Op, operand Operand) (text string, exact, ok bool) {
+	if c.keys != nil && !slices.Contains(c.keys, field) {
+		return "", false, false
+	}
 	switch field {
 	case "comm":
 		if c.Softirq || !c.dialect.CommFilter || operand.Text == "" || op > Ne || strings.ContainsFunc(operand.Text, notInFilter) {

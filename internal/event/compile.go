@@ -18,18 +18,24 @@ type Compiled struct {
 	Symbol  string // function, with its module where it has one
 	Offset  uint64
 	Softirq bool
-	Entry   *Half // nil for a return probe that needs no entry
-	Return  *Half // nil for an entry probe
+	// Tracepoint: Symbol is a static event, "group:event". There is nothing
+	// to define.
+	Tracepoint bool
+	Entry      *Half // nil for a return probe that needs no entry
+	Return     *Half // nil for an entry probe
 
-	fields  []*boundField
-	steps   []step // what there is to do for records like the last
-	event   *Event // into which they decode
-	byName  map[string]target
-	only    boundCase
-	assured map[string]int64 // values that Only fixes to a number, by how they are fetched
-	types   fetchargs.Types
-	dialect fetchargs.Dialect
-	pairs   pairs
+	fields []*boundField
+	steps  []step // what there is to do for records like the last
+	event  *Event // into which they decode
+	byName map[string]target
+	// computed fields are not decoded, only cleared for the tool's Reduce.
+	computed []*boundField
+	keys     []string // all that the kernel may filter by, nil for no limit
+	only     boundCase
+	assured  map[string]int64 // values that Only fixes to a number, by how they are fetched
+	types    fetchargs.Types
+	dialect  fetchargs.Dialect
+	pairs    pairs
 }
 
 // A Half is one definition in the kernel.
@@ -53,33 +59,15 @@ type target struct {
 }
 
 func (p *Program) compile(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
-	symbol, err := k.Choose(pr.Funcs)
+	begin := p.compileFunc
+	if pr.Tracepoint != "" {
+		begin = p.compileTracepoint
+	}
+	c, err := begin(src, pr, k)
 	if err != nil {
 		return nil, err
 	}
-	c := &Compiled{Event: src.Name, Symbol: symbol, Offset: pr.Offset, Softirq: src.Softirq,
-		types: k.Types, dialect: k.Dialect, byName: map[string]target{}, assured: map[string]int64{}}
-	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect}
-	if proto, err := k.Types.FuncNamed(symbol); err == nil {
-		t.Func = proto
-	} else if !errors.Is(err, fetchargs.ErrNoType) {
-		return nil, err
-	}
-	if pr.Offset != 0 {
-		t.NoParams = fmt.Sprintf("at %s+%d they may have moved; name registers, for example %%%s", symbol, pr.Offset, exampleRegister(k.Arch))
-	} else if _, suffix, ok := strings.Cut(symbol, "."); ok {
-		t.NoParams = fmt.Sprintf("the compiler made .%s of the function and may have moved them; name registers, for example %%%s", suffix, exampleRegister(k.Arch))
-	}
-	entry := &Half{target: t, planner: fetchargs.NewPlanner(k.Dialect)}
-	if pr.Return {
-		t.Return = true
-		c.Return = &Half{target: t, planner: fetchargs.NewPlanner(k.Dialect)}
-		if !c.Return.suffices(p, pr.Fields, k) {
-			c.Entry = entry
-		}
-	} else {
-		c.Entry = entry
-	}
+	symbol := c.Symbol
 	for i := range pr.Fields {
 		f := &pr.Fields[i]
 		if !p.wants(f) {
@@ -111,6 +99,38 @@ func (p *Program) compile(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
 				c.assured[ref.String()] = cond.Num
 			}
 		}
+	}
+	return c, nil
+}
+
+// compileFunc begins a probe on a function.
+func (p *Program) compileFunc(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
+	symbol, err := k.Choose(pr.Funcs)
+	if err != nil {
+		return nil, err
+	}
+	c := newCompiled(src, symbol, k)
+	c.Offset = pr.Offset
+	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect}
+	if proto, err := k.Types.FuncNamed(symbol); err == nil {
+		t.Func = proto
+	} else if !errors.Is(err, fetchargs.ErrNoType) {
+		return nil, err
+	}
+	if pr.Offset != 0 {
+		t.NoParams = fmt.Sprintf("at %s+%d they may have moved; name registers, for example %%%s", symbol, pr.Offset, exampleRegister(k.Arch))
+	} else if _, suffix, ok := strings.Cut(symbol, "."); ok {
+		t.NoParams = fmt.Sprintf("the compiler made .%s of the function and may have moved them; name registers, for example %%%s", suffix, exampleRegister(k.Arch))
+	}
+	entry := &Half{target: t, planner: fetchargs.NewPlanner(k.Dialect)}
+	if !pr.Return {
+		c.Entry = entry
+		return c, nil
+	}
+	t.Return = true
+	c.Return = &Half{target: t, planner: fetchargs.NewPlanner(k.Dialect)}
+	if !c.Return.suffices(p, pr.Fields, k) {
+		c.Entry = entry
 	}
 	return c, nil
 }
@@ -187,7 +207,12 @@ func (c *Compiled) half(expr string) (*Half, fetchargs.Ref, error) {
 }
 
 func (p *Program) bind(c *Compiled, f *Field, k Kernel) error {
-	if len(f.Cases) > 0 {
+	switch {
+	case f.Computed:
+		b := &boundField{field: f, kind: f.Kind}
+		c.computed = append(c.computed, b)
+		return p.column(c, b, 0, Column{Name: f.Name, Help: f.Help, Kind: f.Kind, Wide: f.Wide}, false)
+	case len(f.Cases) > 0:
 		return p.bindCases(c, f)
 	}
 	half, ref, err := c.half(f.Expr)

@@ -93,6 +93,9 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 	}
 	c.aim(ev)
 	c.run()
+	for _, f := range c.computed {
+		ev.Values[f.out[0]] = Value{}
+	}
 	ev.Name = c.Event
 	ev.Task = !c.Softirq
 	return c.only.holds(ev.Values[:cap(ev.Values)]), nil

@@ -37,6 +37,8 @@ var (
 	Duration = &Kind{Name: "duration", Help: "nanoseconds, with a unit in tables", Class: Unsigned, Width: 9, Right: true,
 		Reads: value1, Decode: decodeUnsigned, Append: appendDuration, Compare: CompareNumber}
 
+	Millis = &Kind{Name: "ms", Help: "milliseconds, with three decimals", Class: Decimal, Width: 10, Right: true}
+
 	Port = &Kind{Name: "port", Help: "port, big-endian in the kernel", Class: Unsigned, Width: 5, Right: true,
 		Reads: []Read{{Expr: "$", Size: 2, Follow: true}}, Decode: decodeBE16, Compare: CompareBE16}
 	EtherType = &Kind{Name: "ethertype", Help: "EtherType, big-endian in the kernel", Class: Text, Width: 9,

@@ -17,6 +17,9 @@ type Kernel struct {
 	// Choose returns the first of the functions that can be probed; the
 	// error says why none can.
 	Choose func(funcs []string) (string, error)
+	// Tracepoint returns the fields of a static event; the error says why
+	// there is none.
+	Tracepoint func(name string) ([]fetchargs.RecordField, error)
 	// Symbol writes kernel addresses for people; nil: as numbers.
 	Symbol Symbolizer
 }
@@ -39,12 +42,16 @@ type Program struct {
 
 	requested []string // columns that are fetched only on request
 	exact     bool
+	keys      []string // see Tool.Keys; nil for a tool without Reduce
 }
 
 // Compile compiles those events of the tool for which want returns true (all,
 // where it is nil), with the optional columns that are asked for.
 func Compile(t *Tool, want func(*Source) bool, columns []string, k Kernel) (*Program, error) {
 	p := &Program{names: map[string]int{}, requested: columns, exact: t.Exact}
+	if t.Reduce != nil {
+		p.keys = append([]string{}, t.Keys...)
+	}
 	p.Schema.Tool, p.Schema.Symbol = t.Name, k.Symbol
 	for i := range t.Events {
 		src := &t.Events[i]
@@ -53,17 +60,9 @@ func Compile(t *Tool, want func(*Source) bool, columns []string, k Kernel) (*Pro
 		}
 		n := len(p.Probes)
 		for j := range src.Probes {
-			columns := len(p.cols)
-			c, err := p.compile(src, &src.Probes[j], k)
-			if err != nil && src.Probes[j].Optional {
-				p.forget(columns)
-				p.Skipped = append(p.Skipped, fmt.Errorf("%s: %w", src.Name, err))
-				continue
-			}
-			if err != nil {
+			if err := p.add(src, &src.Probes[j], k); err != nil {
 				return nil, err
 			}
-			p.Probes = append(p.Probes, c)
 		}
 		if len(p.Probes) > n {
 			p.Schema.Events = append(p.Schema.Events, src.Name)
@@ -75,6 +74,32 @@ func Compile(t *Tool, want func(*Source) bool, columns []string, k Kernel) (*Pro
 	}
 	p.arrange(t.Columns)
 	return p, nil
+}
+
+// add compiles a probe, or what is to be probed instead.
+func (p *Program) add(src *Source, pr *Probe, k Kernel) error {
+	columns, missing := len(p.cols), len(p.Missing)
+	c, err := p.compile(src, pr, k)
+	if err == nil {
+		c.keys = p.keys
+		p.Probes = append(p.Probes, c)
+		return nil
+	}
+	p.forget(columns)
+	p.Missing = p.Missing[:missing]
+	for i := range pr.Else {
+		if eerr := p.add(src, &pr.Else[i], k); eerr != nil {
+			return errors.Join(err, eerr)
+		}
+	}
+	switch {
+	case len(pr.Else) > 0:
+	case pr.Optional:
+		p.Skipped = append(p.Skipped, fmt.Errorf("%s: %w", src.Name, err))
+	default:
+		return err
+	}
+	return nil
 }
 
 // index returns the place of a value in the event, adding it if it is new.
@@ -128,7 +153,7 @@ func (p *Program) arrange(order []string) {
 	for _, c := range p.Probes {
 		c.only.from = -1
 		c.only.rename(to)
-		for _, f := range c.fields {
+		for _, f := range slices.Concat(c.fields, c.computed) {
 			for i, old := range f.out {
 				if old >= 0 {
 					f.out[i] = to[old]

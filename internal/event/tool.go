@@ -20,6 +20,13 @@ type Tool struct {
 	Example string // a command line with its use
 	Cost    string // what it costs the traced system, in words
 	Events  []Source
+	// Reduce, where it is not nil, makes what is shown of the events that
+	// happen: see [Reducer].
+	Reduce func(*Schema) Reducer
+	// Keys are columns that are the same in all events of what Reduce puts
+	// together. Only they are filtered in the kernel: Reduce must see the
+	// other events of what is shown.
+	Keys []string
 	// Exact: every field was asked for by name, so one that this kernel cannot
 	// give is an error. Otherwise only its columns are absent.
 	Exact bool
@@ -46,6 +53,12 @@ type Probe struct {
 	// Funcs are names of the function over kernels: the first that this
 	// kernel has is probed. "module:function" for one in a module.
 	Funcs []string
+	// Tracepoint, in place of Funcs, is a static event of the kernel:
+	// "sock:inet_sock_set_state". Expressions then start at the names of the
+	// fields that it records, and cannot follow pointers.
+	Tracepoint string
+	// Else are probes for kernels that cannot have this one.
+	Else []Probe
 	// Offset in bytes from the start of the function. Parameters cannot be
 	// named at another than 0.
 	Offset uint64
@@ -80,6 +93,8 @@ type Field struct {
 	// Cases make the value from other fields, instead of Expr: the first
 	// whose conditions hold decides; where none does, the value is absent.
 	Cases []Case
+	// Computed fields are set by the tool's Reduce.
+	Computed bool
 	// Hidden fields are fetched for Cases and conditions, not shown.
 	Hidden bool
 	// Wide fields are not in the default table.

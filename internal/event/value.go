@@ -8,7 +8,7 @@ type Value struct {
 	// Set is false where the value is absent: the kernel had none, or it
 	// could not be read. What the other fields hold then means nothing.
 	Set  bool
-	Num  uint64     // Unsigned, Bool (0, 1); Signed as two's complement
+	Num  uint64     // Unsigned, Bool (0, 1); Signed as two's complement; Decimal in thousandths
 	Addr netip.Addr // Address, canonical: IPv4-mapped IPv6 is IPv4
 	Text []byte     // Text; valid until the next event is decoded
 }
@@ -23,6 +23,7 @@ const (
 	Bool                      // JSON true or false
 	Address                   // JSON string; compared with addresses and prefixes
 	Text                      // JSON string
+	Decimal                   // JSON number with three decimals; Num is thousandths
 )
 
 // An Event is one line of a tool. It and all it points to are reused for the

@@ -130,6 +130,8 @@ func (f *field) value(e *event.Event) any {
 	switch f.class {
 	case event.Unsigned, event.Signed:
 		return int(f.number(e))
+	case event.Decimal:
+		return float64(f.number(e)) / 1000
 	case event.Bool:
 		return f.number(e) != 0
 	case event.Address:
@@ -146,6 +148,8 @@ func (f *field) sample() any {
 	switch f.class {
 	case event.Unsigned, event.Signed:
 		return 0
+	case event.Decimal:
+		return 0.5
 	case event.Bool:
 		return false
 	case event.Address, event.Text:
@@ -158,7 +162,7 @@ func (f *field) sample() any {
 // is says in a message what a field is.
 func (f *field) is() string {
 	switch f.class {
-	case event.Unsigned, event.Signed:
+	case event.Unsigned, event.Signed, event.Decimal:
 		return "a number"
 	case event.Bool:
 		return "true or false"

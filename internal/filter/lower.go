@@ -125,10 +125,16 @@ func (p *parser) compare(n ast.Node, f *field, op event.Op, value any, at ast.No
 			return newCompare(f, op, event.Operand{Num: num})
 		}
 	case int:
+		if f.class == event.Decimal {
+			return nil // compared as numbers with decimals
+		}
 		if f.class == event.Unsigned || f.class == event.Signed {
 			return newCompare(f, op, event.Operand{Num: int64(v)})
 		}
 	case float64:
+		if f.class == event.Decimal {
+			return nil
+		}
 		if f.class == event.Unsigned || f.class == event.Signed {
 			if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
 				return newCompare(f, op, event.Operand{Num: int64(v)})

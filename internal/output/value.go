@@ -21,6 +21,9 @@ func appendValue(dst []byte, kind *event.Kind, v *event.Value) []byte {
 // appendNumber appends a number or boolean in its plain form.
 func appendNumber(dst []byte, class event.Class, n uint64) []byte {
 	switch {
+	case class == event.Decimal:
+		dst = append(appendUint(dst, n/1000), '.', byte('0'+n%1000/100))
+		return append(dst, pairs[n%100*2:n%100*2+2]...)
 	case class == event.Signed && int64(n) < 0:
 		return appendUint(append(dst, '-'), -n)
 	case class != event.Bool:

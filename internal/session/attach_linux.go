@@ -28,7 +28,8 @@ type source struct {
 type attached struct {
 	program *event.Program
 	sources []source
-	notes   []string // for -v
+	reduce  event.Reducer // nil where events are shown as they come
+	notes   []string      // for -v
 }
 
 // attach compiles the tool for this kernel and defines its probes. Where the
@@ -56,7 +57,8 @@ func isNoFunction(err error) bool {
 }
 
 func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser) (_ *attached, err error) {
-	k := event.Kernel{Types: types, Dialect: dialect(tfs), Choose: c.choose, Symbol: symbolizer(), Arch: arch}
+	k := event.Kernel{Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs), Symbol: symbolizer(), Arch: arch}
+	c.noKprobes = !hasKprobes(tfs)
 	if cfg.hasReturn() {
 		if symbol, err := c.choose(cfg.firstReturn()); err == nil {
 			k.Dialect.ReturnArgs = k.Dialect.ReturnArgs || returnArgs(tfs, symbol)
@@ -71,6 +73,9 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 		return nil, err
 	}
 	a := &attached{program: p}
+	if cfg.Tool.Reduce != nil {
+		a.reduce = cfg.Tool.Reduce(&p.Schema)
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -81,6 +86,9 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	}
 	for _, compiled := range p.Probes {
 		plan := where.Kernel(compiled.Event, compiled)
+		if a.reduce != nil {
+			plan.Never, plan.Rest = false, where.Program() // of what is shown, not of what happens
+		}
 		if plan.Never {
 			a.notes = append(a.notes, fmt.Sprintf("%s on %s: not probed, the filter excludes it", compiled.Event, compiled.Symbol))
 			continue
@@ -101,12 +109,21 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 }
 
 func (a *attached) define(tfs *tracefs.FS, c *event.Compiled, h *event.Half, rest *filter.Program) error {
-	probe, err := kprobe.Open(tfs, spec(c, h, len(a.sources)))
+	var probe *kprobe.Probe
+	var err error
+	if c.Tracepoint {
+		probe, err = kprobe.OpenTracepoint(tfs, c.Symbol)
+		a.notes = append(a.notes, "tracepoint "+c.Symbol)
+	} else {
+		probe, err = kprobe.Open(tfs, spec(c, h, len(a.sources)))
+	}
 	if err != nil {
 		return refusal(c, h, err)
 	}
 	a.sources = append(a.sources, source{c, h, probe, rest})
-	a.notes = append(a.notes, probe.Spec.String())
+	if !c.Tracepoint {
+		a.notes = append(a.notes, probe.Spec.String())
+	}
 	if h.Filter != "" {
 		a.notes = append(a.notes, "  filter "+h.Filter)
 	}

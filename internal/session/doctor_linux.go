@@ -72,6 +72,10 @@ func try(tools []*event.Tool) (lines []kernel.Line, ok bool) {
 	if tfs.Private() {
 		lines[0].Why = "mounted for this process alone"
 	}
+	if !hasKprobes(tfs) {
+		add("a probe can be defined", errNoKprobes.Err, "", "use a kernel with CONFIG_KPROBE_EVENTS; tools that use tracepoints work, see below")
+		return append(lines, toolLines(tfs, tools)...), false
+	}
 	if !add("a probe can be defined", tryDefine(tfs), "tried on "+trialFunc, "see the lines above") {
 		return lines, false
 	}
@@ -87,15 +91,20 @@ func try(tools []*event.Tool) (lines []kernel.Line, ok bool) {
 		return lines, false
 	}
 	lines = append(lines, languageLines(tfs)...)
+	return append(lines, toolLines(tfs, tools)...), true
+}
+
+// toolLines tells where layouts come from, and which tools they suffice for.
+func toolLines(tfs *tracefs.FS, tools []*event.Tool) []kernel.Line {
 	layout, err := OpenLayout(Layout{})
-	if !add("layouts of structs", err, "", "give --btf FILE (BTFHub has files for many kernels) or --profile FILE") {
-		return lines, true
+	if err != nil {
+		return []kernel.Line{{Topic: "layouts of structs", Answer: kernel.No, Why: oneLine(err), Do: "give --btf FILE (BTFHub has files for many kernels) or --profile FILE"}}
 	}
-	lines[len(lines)-1].Why = layout.Source()
+	lines := []kernel.Line{{Topic: "layouts of structs", Answer: kernel.Yes, Why: layout.Source()}}
 	for _, t := range tools {
 		lines = append(lines, toolLine(tfs, layout, t))
 	}
-	return lines, true
+	return lines
 }
 
 func oneLine(err error) string {
@@ -174,8 +183,8 @@ func languageLines(tfs *tracefs.FS) []kernel.Line {
 // toolLine tells whether a tool compiles here, and what it lacks.
 func toolLine(tfs *tracefs.FS, types fetchargs.Types, t *event.Tool) kernel.Line {
 	l := kernel.Line{Topic: "tool " + t.Name, Answer: kernel.Yes}
-	c := &chooser{types: types}
-	p, err := event.Compile(t, nil, nil, event.Kernel{Arch: arch, Types: types, Dialect: dialect(tfs), Choose: c.choose})
+	c := &chooser{types: types, noKprobes: !hasKprobes(tfs)}
+	p, err := event.Compile(t, nil, nil, event.Kernel{Arch: arch, Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs)})
 	if err != nil {
 		l.Answer, l.Why = kernel.No, oneLine(err)
 		return l

@@ -81,14 +81,16 @@ func CompileOnly(l Layout, all []*event.Tool) ([]*event.Program, SavableLayout, 
 		return nil, nil, err
 	}
 	d := fetchargs.Dialect69
+	var fields func(string) ([]fetchargs.RecordField, error)
 	if tfs, err := tracefs.Open(); err == nil {
+		defer tfs.Close()
 		d = dialect(tfs)
-		tfs.Close()
+		fields = tracepoints(tfs)
 	}
 	var programs []*event.Program
 	for _, t := range all {
 		c := &chooser{types: layout}
-		p, err := event.Compile(t, nil, nil, event.Kernel{Arch: arch, Types: layout, Dialect: d, Choose: c.choose})
+		p, err := event.Compile(t, nil, nil, event.Kernel{Arch: arch, Types: layout, Dialect: d, Choose: c.choose, Tracepoint: fields})
 		if err != nil {
 			return nil, nil, explain(err)
 		}

@@ -30,11 +30,53 @@ func openTracefs() (*tracefs.FS, error) {
 	case err != nil:
 		return nil, refused("see skprobe doctor", fmt.Errorf("no tracefs: %w", err))
 	}
-	if ok, err := tfs.Has("kprobe_events"); err == nil && !ok {
-		tfs.Close()
-		return nil, refused("it needs CONFIG_KPROBE_EVENTS; see skprobe doctor", errors.New("this kernel has no kprobe events"))
-	}
 	return tfs, nil
+}
+
+// hasKprobes reports whether the kernel has kprobe events; where it cannot be
+// told, trying will.
+func hasKprobes(tfs *tracefs.FS) bool {
+	ok, err := tfs.Has("kprobe_events")
+	return ok || err != nil
+}
+
+// errNoKprobes is what can be said of functions on a kernel without kprobes.
+var errNoKprobes = &Error{Status: ExitRefused, Err: errors.New("this kernel has no kprobe events"), Do: "it needs CONFIG_KPROBE_EVENTS; see skprobe doctor"}
+
+// tracepoints finds the fields of static events in their format files.
+func tracepoints(tfs *tracefs.FS) func(name string) ([]fetchargs.RecordField, error) {
+	return func(name string) ([]fetchargs.RecordField, error) {
+		if os.Getenv("SKPROBE_TRACEPOINTS") == "no" { // for tests of what comes in their place
+			return nil, fmt.Errorf("tracepoint %s: not used: SKPROBE_TRACEPOINTS=no", name)
+		}
+		group, ev, _ := strings.Cut(name, ":")
+		format, err := tfs.Format(group, ev)
+		if err != nil {
+			return nil, fmt.Errorf("tracepoint %s: %w", name, err)
+		}
+		return recordFields(format), nil
+	}
+}
+
+// recordFields are a format's own fields, without those that all events have.
+func recordFields(format *tracefs.Format) []fetchargs.RecordField {
+	var fields []fetchargs.RecordField
+	for _, f := range format.Fields {
+		if strings.HasPrefix(f.Name, "common_") {
+			continue
+		}
+		t := &fetchargs.Type{Kind: fetchargs.Int, Name: f.Type, Size: f.Size, Signed: f.Signed}
+		switch {
+		case f.DataLoc:
+			t = fetchargs.PointerTo(func() *fetchargs.Type { return &fetchargs.Type{Kind: fetchargs.Int, Name: "char", Size: 1} })
+		case f.Array > 0:
+			t = fetchargs.ArrayOf(&fetchargs.Type{Kind: fetchargs.Int, Name: f.Type, Size: f.Size / f.Array, Signed: f.Signed}, f.Array)
+		case strings.HasSuffix(f.Type, "*"):
+			t = fetchargs.PointerTo(nil)
+		}
+		fields = append(fields, fetchargs.RecordField{Name: f.Name, Type: t, Offset: f.Offset, Text: f.DataLoc})
+	}
+	return fields
 }
 
 // dialect finds out what the kernel's fetch-arg parser accepts, from its own
@@ -80,10 +122,15 @@ func returnArgs(tfs *tracefs.FS, symbol string) bool {
 type chooser struct {
 	types   fetchargs.Types
 	symbols bool // ask the symbols
-	found   map[string]*kernel.Found
+	// noKprobes: no function can be probed.
+	noKprobes bool
+	found     map[string]*kernel.Found
 }
 
 func (c *chooser) choose(funcs []string) (string, error) {
+	if c.noKprobes {
+		return "", errNoKprobes
+	}
 	if !c.symbols {
 		for _, f := range funcs {
 			if _, err := c.types.FuncNamed(f); err == nil {

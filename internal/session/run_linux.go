@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/internal/filter"
 	"github.com/skprobe/skprobe/internal/output"
 	"github.com/skprobe/skprobe/kprobe"
 )
@@ -69,6 +70,7 @@ type run struct {
 	wall     int64  // what to add to a record's time to have it since 1970
 	measured uint64 // when that was measured
 	summary  output.Summary
+	rest     *filter.Program // for what is shown of the present record
 	damaged  uint64
 	lastErr  error // of a damaged record
 }
@@ -224,7 +226,16 @@ func (r *run) record(rec *kprobe.Record) error {
 	if rec.PID == noThread {
 		ev.Task = false
 	}
-	if !s.rest.Match(ev) {
+	r.rest = s.rest
+	if r.attached.reduce != nil {
+		return r.attached.reduce.Event(ev, r.show)
+	}
+	return r.show(ev)
+}
+
+// show writes an event that the filter lets through.
+func (r *run) show(ev *event.Event) error {
+	if !r.rest.Match(ev) {
 		return nil
 	}
 	r.summary.Events++
@@ -280,6 +291,9 @@ func (r *run) finish(err error) error {
 		if returns, entries := s.compiled.Unpaired(); s.compiled.IsReturn(s.half) && returns+entries > 0 && r.cfg.Verbose {
 			fmt.Fprintf(w, "%s: %d returns without their entry, %d entries given up\n", s.compiled.Symbol, returns, entries)
 		}
+	}
+	if reduce := r.attached.reduce; reduce != nil && reduce.Evicted() > 0 {
+		fmt.Fprintf(w, "skprobe: warning: %d things were forgotten because there were too many at a time; what is known of them is missing\n", reduce.Evicted())
 	}
 	if r.damaged > 0 {
 		fmt.Fprintf(w, "skprobe: warning: %d damaged records, the last: %v\n", r.damaged, r.lastErr)

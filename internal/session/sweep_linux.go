@@ -1,8 +1,10 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/skprobe/skprobe/tracefs"
 )
@@ -10,6 +12,9 @@ import (
 // sweep takes away the probes of skprobes that were killed.
 func sweep(tfs *tracefs.FS, w io.Writer) {
 	swept, err := tfs.Sweep()
+	if errors.Is(err, fs.ErrNotExist) {
+		return // a kernel without kprobe events: there is nothing to leave
+	}
 	if err != nil {
 		fmt.Fprintln(w, "skprobe: warning: could not look for the probes of killed skprobes:", err)
 		return

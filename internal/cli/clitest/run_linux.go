@@ -240,7 +240,7 @@ func (r *Result) Is(status int) *Result {
 }
 
 // An Event is a line of JSON. Numbers are int, or uint64 where they are too
-// large for that.
+// large for that, or float64.
 type Event map[string]any
 
 // Events are the lines on standard output, which are JSON.
@@ -280,6 +280,9 @@ func number(s string) any {
 	}
 	if n, err := strconv.ParseUint(s, 10, 64); err == nil {
 		return n
+	}
+	if f, err := strconv.ParseFloat(s, 64); err == nil {
+		return f
 	}
 	return s
 }

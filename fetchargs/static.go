@@ -1,0 +1,53 @@
+package fetchargs
+
+import (
+	"fmt"
+	"slices"
+)
+
+// A RecordField is a value that a static tracepoint records by itself, as its
+// format file describes it: expressions of a target with such fields start at
+// their names. Pointers among them cannot be followed.
+type RecordField struct {
+	Name   string
+	Type   *Type
+	Offset int // bytes from the start of the record
+	// Text: the field says where in the record a text lies (__data_loc).
+	Text bool
+}
+
+// recordField finds a field of a static tracepoint.
+func (r *resolver) recordField(n nameNode) (Ref, error) {
+	i := slices.IndexFunc(r.t.Record, func(f RecordField) bool { return f.Name == n.name })
+	if i >= 0 {
+		f := r.t.Record[i]
+		return Ref{base: Base{Kind: Recorded, Name: f.Name, Num: int64(f.Offset)}, Type: f.Type, lvalue: true, recordedText: f.Text}, nil
+	}
+	var names []string
+	for _, f := range r.t.Record {
+		names = append(names, f.Name)
+	}
+	err := r.fail(n, ErrNoMember, "the tracepoint records no %q; it records %s", n.name, list(names))
+	err.(*ExprError).suggest(n.name, names)
+	return Ref{}, err
+}
+
+// isRecorded reports whether the value is in the record without being fetched.
+func (ref Ref) isRecorded() bool { return ref.base.Kind == Recorded }
+
+// checkRecorded refuses what a tracepoint does not record.
+func (ref Ref) checkRecorded() error {
+	if len(ref.loads) > 0 || !ref.lvalue {
+		return fmt.Errorf("%w: %q follows a pointer that a tracepoint recorded", ErrNotFetchable, ref.Expr)
+	}
+	return nil
+}
+
+// place is where a recorded value lies.
+func (r read) place() place {
+	return place{arg: recorded, off: int(r.ref.base.Num + r.ref.off), size: r.size, str: r.str, source: r.ref}
+}
+
+// recorded stands for the argument of a place that has none: its offset is that
+// in the record.
+const recorded = -1

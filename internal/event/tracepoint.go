@@ -1,0 +1,28 @@
+package event
+
+import (
+	"fmt"
+
+	"github.com/skprobe/skprobe/fetchargs"
+)
+
+// compileTracepoint begins a probe on a static tracepoint.
+func (p *Program) compileTracepoint(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
+	if k.Tracepoint == nil {
+		return nil, fmt.Errorf("tracepoint %s: not known here", pr.Tracepoint)
+	}
+	fields, err := k.Tracepoint(pr.Tracepoint)
+	if err != nil {
+		return nil, err
+	}
+	c := newCompiled(src, pr.Tracepoint, k)
+	c.Tracepoint = true
+	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect, Record: fields}
+	c.Entry = &Half{target: t, planner: fetchargs.NewPlanner(k.Dialect)}
+	return c, nil
+}
+
+func newCompiled(src *Source, symbol string, k Kernel) *Compiled {
+	return &Compiled{Event: src.Name, Symbol: symbol, Softirq: src.Softirq,
+		types: k.Types, dialect: k.Dialect, byName: map[string]target{}, assured: map[string]int64{}}
+}
