@@ -31,8 +31,9 @@ type queue struct {
 	cpu   uint32
 	fd    int
 	items []item
-	next  int // items[next:] are not delivered; they are in the order of the ring, which is that of time
-	bytes int // read by the last look
+	next  int    // items[next:] are not delivered; they are in the order of the ring, which is that of time
+	bytes int    // read by the last look
+	read  uint64 // time up to which the ring was read
 }
 
 // begin makes room for more: it takes away what was delivered.
@@ -76,6 +77,7 @@ func (q *queue) add(p *page) error {
 	if p.left == 0 {
 		q.rings.free(p)
 	}
+	q.read = c.time
 	return nil
 }
 

@@ -65,7 +65,7 @@ func (r *Rings) Read(ctx context.Context, fn func(*perfring.Record) error) error
 			return nil
 		}
 		delivered := r.delivered
-		if err := r.upTo(r.complete(), fn); err != nil {
+		if err := r.look(fn); err != nil {
 			return err
 		}
 		if r.cfg.Batch != nil && r.delivered != delivered {
@@ -93,25 +93,31 @@ func (r *Rings) nextPause(last, longest time.Duration) time.Duration {
 	return max(minPause, min(next, 2*last, longest))
 }
 
-// complete is the time up to which no older record will come.
-func (r *Rings) complete() uint64 {
-	switch {
-	case len(r.queues) == 1 && !r.cfg.Stack: // the stack of the newest record may not be there yet
-		return math.MaxUint64
-	case r.clock != perfring.ClockMonotonic:
-		return r.newest
+// look reads the rings, and delivers what is complete: of what no older record will come.
+func (r *Rings) look(fn func(*perfring.Record) error) error {
+	if r.clock != perfring.ClockMonotonic {
+		limit := r.newest
+		if len(r.queues) == 1 && !r.cfg.Stack { // the stack of the newest record may not be there yet
+			limit = math.MaxUint64
+		}
+		return r.upTo(math.MaxUint64-1, limit, fn)
 	}
 	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {
-		return math.MaxUint64
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		return os.NewSyscallError("clock_gettime", err)
 	}
-	return uint64(t.Nano()) - uint64(r.cfg.horizon())
+	now := uint64(t.Nano())
+	limit := now - uint64(r.cfg.horizon())
+	if len(r.queues) == 1 && !r.cfg.Stack {
+		limit = math.MaxUint64
+	}
+	return r.upTo(now, limit, fn)
 }
 
-// upTo reads all rings, and delivers what they had up to the time limit.
-func (r *Rings) upTo(limit uint64, fn func(*perfring.Record) error) error {
+// upTo reads all rings, as they are at a time, and delivers what they had up to the time limit.
+func (r *Rings) upTo(now, limit uint64, fn func(*perfring.Record) error) error {
 	for _, q := range r.queues {
-		if err := r.fill(q); err != nil {
+		if err := r.fill(q, now); err != nil {
 			return err
 		}
 		if n := len(q.items); n > 0 {
@@ -130,10 +136,11 @@ func (r *Rings) upTo(limit uint64, fn func(*perfring.Record) error) error {
 	return r.merge.Deliver(limit)
 }
 
-// fill reads the pages of a ring that have records. It does not run after a writer that is faster for ever.
-func (r *Rings) fill(q *queue) error {
+// fill reads the pages of a ring that have records. Where a clock is given, it stops at records that came after it: it does not run after
+// a writer, nor fetch its records one by one.
+func (r *Rings) fill(q *queue, now uint64) error {
 	q.begin()
-	for q.bytes < 2*r.cfg.Size {
+	for now == math.MaxUint64 || q.read <= now && q.bytes < 2*r.cfg.Size {
 		p := r.page()
 		n, err := unix.Read(q.fd, p.bytes)
 		switch {
@@ -164,7 +171,7 @@ func (r *Rings) Drain(fn func(*perfring.Record) error) error {
 	if r.closed.Load() {
 		return fmt.Errorf("tracering: %w", os.ErrClosed)
 	}
-	return r.upTo(math.MaxUint64, fn)
+	return r.upTo(math.MaxUint64, math.MaxUint64, fn)
 }
 
 // Lost returns how many records did not fit into the rings until now.
