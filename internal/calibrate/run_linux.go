@@ -201,7 +201,7 @@ func (t *traffic) addresses(first bool) {
 		_ = os.WriteFile("/proc/sys/net/ipv6/conf/lo/disable_ipv6", []byte("0"), 0)
 	}
 	t.six = nil
-	for range 4 {
+	for range 7 {
 		a := random6(0xfd)
 		if err := addAddress(a); err != nil {
 			if first {

@@ -55,8 +55,10 @@ func (t *traffic) talk(a, b *sock, packets func() *Packet) {
 	for _, s := range []*sock{a, b} {
 		t.step(s.fd, &Step{What: "tcp: connected", Sock: s.holdsTCP()})
 	}
-	for range 1 + rand.N(2) {
-		for _, ends := range [][2]*sock{{a, b}, {b, a}} {
+	// As many sends as one way are not made the other, so that segments in and
+	// out, with and without data, differ.
+	for _, ends := range [][2]*sock{{a, b}, {b, a}} {
+		for range 1 + rand.N(4) {
 			n := size()
 			t.step(ends[0].fd, &Step{What: "tcp: send", Sock: ends[0].holdsTCP(), Packet: packets()})
 			ends[0].send(n, 0, netip.AddrPort{})

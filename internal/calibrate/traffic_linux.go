@@ -16,6 +16,7 @@ type traffic struct {
 	own   bool // the namespace is ours
 	fds   []int
 	six   []netip.Addr // addresses of IPv6 on lo, nil where there is none
+	turn  int          // in them
 
 	notes []string
 }

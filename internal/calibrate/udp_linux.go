@@ -24,7 +24,13 @@ func (t *traffic) inet() family {
 
 func (t *traffic) inet6() family {
 	return family{unix.AF_INET6, 40, unix.SizeofSockaddrInet6, "sock.cork6_daddr", "sock.cork6_dport",
-		func() netip.Addr { return t.six[rand.N(len(t.six))] }, func() netip.Addr { return random6(0xff, 0x0e) }}
+		t.unicast6, func() netip.Addr { return random6(0xff, 0x0e) }}
+}
+
+// unicast6 gives the addresses of lo in turn, so that those of a socket differ.
+func (t *traffic) unicast6() netip.Addr {
+	t.turn++
+	return t.six[t.turn%len(t.six)]
 }
 
 // udp sends a datagram in two parts from a connected socket to somebody else,
