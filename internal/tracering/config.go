@@ -5,8 +5,9 @@
 //
 // # When records are delivered
 //
-// A timer looks at the rings, after Config.Latency when there is little to read and sooner the fuller they were. Poll is not used: before
-// 6.1 (and its backports) it makes the kernel wake the reader for single events, which costs the traced program more than the event.
+// A timer looks at the rings, after Config.Latency when there is little to read and sooner the fuller they were. Where the kernel can wake
+// for rings that are a quarter full (6.1, and stable kernels) that ends the pause; older ones would wake for single records,
+// which costs the traced program more than the event, so that a sudden flood there loses what does not fit into a ring meanwhile.
 //
 // # Processes
 //

@@ -32,6 +32,8 @@ type Rings struct {
 	foreign  bool                              // another pid namespace than the initial one: processes cannot be told
 	queues   []*queue
 	merge    timemerge.Merger
+	wake     *waker
+	marks    bool // wake ends a pause when a ring is a quarter full
 	warning  error
 
 	spare     []*page
@@ -45,7 +47,6 @@ type Rings struct {
 	lost    uint64     // what the kernel said last
 	reading sync.Mutex // held by Read and Drain: Close waits for it
 	closed  atomic.Bool
-	ended   chan struct{} // closed with closed
 }
 
 // kind is what records with an event's number are.
@@ -62,7 +63,7 @@ func Open(cfg Config) (*Rings, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	r := &Rings{cfg: cfg, ended: make(chan struct{}), foreign: inOtherPidNamespace()}
+	r := &Rings{cfg: cfg, foreign: inOtherPidNamespace()}
 	if r.foreign && cfg.Pids != nil {
 		return nil, fmt.Errorf("limit to processes: tracefs numbers them as the initial pid namespace does, and this is another: %w", errors.ErrUnsupported)
 	}
@@ -242,7 +243,12 @@ func (r *Rings) openFiles() error {
 	if len(r.queues) == 0 {
 		return errors.New("the instance has no rings")
 	}
-	return nil
+	var wakeFor []*queue
+	if r.marks = r.waitsForMark(); r.marks {
+		wakeFor = r.queues
+	}
+	r.wake, err = newWaker(wakeFor)
+	return err
 }
 
 // enable enables the events; nothing is recorded yet, since recording is off.

@@ -53,10 +53,10 @@ func (r *Rings) Disable() error {
 func (r *Rings) Read(ctx context.Context, fn func(*perfring.Record) error) error {
 	r.reading.Lock()
 	defer r.reading.Unlock()
+	stop := context.AfterFunc(ctx, r.wake.interrupt)
+	defer stop()
 	longest := r.cfg.Latency - r.cfg.horizon()
 	pause := longest
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
 	for {
 		if r.closed.Load() {
 			return fmt.Errorf("tracering: %w", os.ErrClosed)
@@ -74,11 +74,8 @@ func (r *Rings) Read(ctx context.Context, fn func(*perfring.Record) error) error
 			}
 		}
 		pause = r.nextPause(pause, longest)
-		timer.Reset(pause)
-		select {
-		case <-ctx.Done():
-		case <-r.ended:
-		case <-timer.C:
+		if err := r.wake.wait(pause, ctx, &r.closed); err != nil {
+			return err
 		}
 	}
 }
@@ -199,8 +196,9 @@ func (r *Rings) countLost() {
 // Close ends recording, and removes the instance. It waits for Read or Drain to return, and may be called more than once; again after an
 // error it tries again.
 func (r *Rings) Close() error {
-	if !r.closed.Swap(true) {
-		close(r.ended)
+	r.closed.Store(true)
+	if r.wake != nil {
+		r.wake.interrupt()
 	}
 	r.reading.Lock()
 	defer r.reading.Unlock()
@@ -212,6 +210,9 @@ func (r *Rings) Close() error {
 	r.instance.Set("tracing_on", "0")
 	r.countLost()
 	var errs []error
+	if r.wake != nil && r.queues != nil {
+		errs = append(errs, r.wake.close())
+	}
 	for _, q := range r.queues {
 		errs = append(errs, os.NewSyscallError("close", unix.Close(q.fd)))
 	}

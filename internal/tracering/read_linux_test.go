@@ -179,3 +179,38 @@ func TestCloseEndsRead(t *testing.T) {
 		t.Error("Read ended without an error")
 	}
 }
+
+// Where the kernel can, a ring that is a quarter full ends the pause: a flood that is larger than the ring is read meanwhile.
+func TestFlood(t *testing.T) {
+	c := needCalls(t)
+	cfg := c.config()
+	cfg.Latency, cfg.Size = 5*time.Second, 256<<10
+	r := open(t, cfg)
+	if !r.marks {
+		t.Skip("this kernel cannot wake for a quarter of a ring (6.1, and stable kernels)")
+	}
+	got := 0
+	fn := func(rec *perfring.Record) error {
+		if rec.Kind == perfring.Sample {
+			got++
+		}
+		return nil
+	}
+	must(t, r.Enable())
+	stop := reading(t, r, fn)
+	const n = 20000 // three times what the ring holds
+	onCPU(t, 0, func() {
+		for i := range n {
+			call(i)
+			if i%500 == 0 {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+	})
+	must(t, r.Disable())
+	stop()
+	must(t, r.Drain(fn))
+	if got != n || r.Lost() != 0 {
+		t.Errorf("%d of %d, %d lost", got, n, r.Lost())
+	}
+}
