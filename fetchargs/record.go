@@ -33,8 +33,8 @@ type slot struct {
 
 // A pointerAt is a pointer in the record on which values hang.
 type pointerAt struct {
-	off    int
-	parent uint8
+	off          int
+	bit, parents uint64 // its own bit of what is present, and that of the pointer before
 }
 
 // Layout combines a plan with the places of its arguments in the record.
@@ -69,8 +69,8 @@ func (plan *Plan) Layout(places []ArgPlace) (*Layout, error) {
 		}
 		l.slots = append(l.slots, slot{off: off, size: pl.size, chain: uint8(pl.chain), str: pl.str})
 	}
-	for _, c := range plan.chains[1:] {
-		l.chains = append(l.chains, pointerAt{off: l.slots[c.read].off, parent: uint8(c.parent)})
+	for i, c := range plan.chains[1:] {
+		l.chains = append(l.chains, pointerAt{off: l.slots[c.read].off, bit: 2 << i, parents: 1 << c.parent})
 	}
 	return l, nil
 }
@@ -107,9 +107,10 @@ func (l *Layout) Present(record []byte) (uint64, error) {
 		return 0, fmt.Errorf("a record of %d bytes is shorter than its format says: %d", len(record), l.Size)
 	}
 	present := uint64(1)
-	for i, c := range l.chains {
-		if present>>c.parent&1 != 0 && IsKernelAddress(binary.LittleEndian.Uint64(record[c.off:])) {
-			present |= 2 << i
+	for i := range l.chains {
+		c := &l.chains[i]
+		if present&c.parents != 0 && IsKernelAddress(binary.LittleEndian.Uint64(record[c.off:])) {
+			present |= c.bit
 		}
 	}
 	return present, nil

@@ -35,34 +35,43 @@ func (b *boundCase) rename(to []int) {
 	}
 }
 
-// isLike tells whether b holds whenever other does. What is compared must not
-// change between the two: fields do not come after what is made from them.
+// isLike tells whether b holds whenever other does.
 func (b boundCase) isLike(other boundCase) bool { return slices.Equal(b.conds, other.conds) }
+
+// tests are the conditions on the values of an event.
+func (b *boundCase) tests(all []Value) []test {
+	var tests []test
+	for i := range b.conds {
+		tests = append(tests, test{&all[b.conds[i].at], &b.conds[i]})
+	}
+	return tests
+}
 
 // holds tells whether the conditions are true of an event's values.
 func (b *boundCase) holds(all []Value) bool {
 	for i := range b.conds {
-		c := &b.conds[i]
-		v := &all[c.at]
-		if !v.Set {
+		if c := &b.conds[i]; !c.holds(&all[c.at]) {
 			return false
-		}
-		switch c.op {
-		case Equals:
-			if int64(v.Num) != c.num {
-				return false
-			}
-		case NotEquals:
-			if int64(v.Num) == c.num {
-				return false
-			}
-		case AtLeast:
-			if c.signed && int64(v.Num) < c.num || !c.signed && c.num > 0 && v.Num < uint64(c.num) {
-				return false
-			}
 		}
 	}
 	return true
+}
+
+// holds tells whether the condition is true of its value.
+func (c *boundCond) holds(v *Value) bool {
+	if !v.Set {
+		return false
+	}
+	switch c.op {
+	case Equals:
+		return int64(v.Num) == c.num
+	case NotEquals:
+		return int64(v.Num) != c.num
+	}
+	if c.signed { // AtLeast
+		return int64(v.Num) >= c.num
+	}
+	return c.num <= 0 || v.Num >= uint64(c.num)
 }
 
 // bindCases binds a field that is made from others, which come before it.
@@ -91,11 +100,6 @@ func (p *Program) bindCases(c *Compiled, f *Field) error {
 			bc.conds = append(bc.conds, to.bind(cond))
 		}
 		b.cases = append(b.cases, bc)
-	}
-	for _, earlier := range c.fields {
-		if earlier.like == nil && earlier.cases != nil && slices.EqualFunc(earlier.cases, b.cases, boundCase.isLike) {
-			b.like = earlier
-		}
 	}
 	c.fields = append(c.fields, b)
 	return p.column(c, b, 0, Column{Name: f.Name, Help: f.Help, Kind: b.kind, Wide: f.Wide}, f.Hidden)

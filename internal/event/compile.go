@@ -25,8 +25,8 @@ type Compiled struct {
 	Return     *Half // nil for an entry probe
 
 	fields []*boundField
-	steps  []step // what there is to do for records like the last
-	event  *Event // into which they decode
+	steps  steps  // what there is to do for records like the last
+	event  *Event // into which they decode; nil: they must be made anew
 	byName map[string]target
 	// computed fields are not decoded, only cleared for the tool's Reduce.
 	computed []*boundField
@@ -49,7 +49,6 @@ type Half struct {
 
 	record  []byte // that is decoded
 	present uint64 // its pointers
-	moved   bool   // it is in another place than the last, or has other pointers
 }
 
 // target is where a column's value comes from, for comparisons.

@@ -54,7 +54,7 @@ func (c *Compiled) IsReturn(h *Half) bool { return h == c.Return }
 // Bind takes the places of the half's arguments in the kernel's records.
 func (h *Half) Bind(places []fetchargs.ArgPlace) (err error) {
 	h.layout, err = h.Plan.Layout(places)
-	h.record, h.moved = nil, true
+	h.record = nil
 	return err
 }
 
@@ -75,7 +75,7 @@ func Thread(record []byte, cpu uint32) uint32 {
 // false where the event is not complete: a function was entered, or one
 // returns that was entered before tracing began.
 func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok bool, err error) {
-	if err := h.load(record); err != nil {
+	if err := c.load(h, record); err != nil {
 		return false, fmt.Errorf("%s: %w", c.Symbol, err)
 	}
 	if c.Entry != nil && c.Return != nil {
@@ -87,12 +87,14 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 		if entry == nil {
 			return false, nil
 		}
-		if err := c.Entry.load(entry); err != nil {
+		if err := c.load(c.Entry, entry); err != nil {
 			return false, fmt.Errorf("%s: %w", c.Symbol, err)
 		}
 	}
-	c.aim(ev)
-	c.run()
+	if c.event != ev || ev.from != c {
+		c.aim(ev)
+	}
+	c.steps.run()
 	for _, f := range c.computed {
 		ev.Values[f.out[0]] = Value{}
 	}

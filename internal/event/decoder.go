@@ -10,9 +10,9 @@ type Decoder struct {
 	form form
 	// call does what is no form: in is parallel to the kind's Reads, nil where
 	// a read is absent, which that of a simple kind never is. out is parallel
-	// to its Parts, nil where a part is not wanted; those that it does not
-	// set are absent. The values depend on in alone, and it keeps nothing of
-	// it but texts.
+	// to its Parts, nil where a part is not wanted; each that is wanted must
+	// be set, or made absent. The values depend on in alone, and it keeps
+	// nothing of it but texts.
 	call func(in [][]byte, out []*Value)
 }
 
@@ -103,6 +103,15 @@ func number(b []byte) uint64 {
 		n = n<<8 | uint64(b[i])
 	}
 	return n
+}
+
+// absent makes values absent.
+func absent(out []*Value) {
+	for _, v := range out {
+		if v != nil {
+			v.Set = false
+		}
+	}
 }
 
 // setNum, setAddr and setText set a value, unless it is not wanted.

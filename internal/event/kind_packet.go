@@ -157,6 +157,7 @@ func packetIn(size int) *Kind {
 	var pkt packet.Packet
 	k.Decode.call = func(in [][]byte, out []*Value) {
 		if in[skbHead] == nil {
+			absent(out)
 			return
 		}
 		w = packet.Window{
@@ -170,8 +171,11 @@ func packetIn(size int) *Kind {
 		}
 		pkt.Decode(&w)
 		for i := range parts {
-			if v := out[i]; v != nil && pkt.Has(parts[i].field) {
-				v.Set = true
+			v := out[i]
+			if v == nil {
+				continue
+			}
+			if v.Set = pkt.Has(parts[i].field); v.Set {
 				parts[i].get(&pkt, v)
 			}
 		}

@@ -120,41 +120,55 @@ var (
 var decodeSock = Decoder{call: sock}
 
 func sock(in [][]byte, out []*Value) {
-	if in[sockFamily] == nil {
-		return
-	}
-	family := binary.LittleEndian.Uint16(in[sockFamily])
-	out[0].setNum(uint64(family))
-	if family != afInet && family != afInet6 {
-		return // an AF_UNIX or netlink sock has other things in these places
-	}
-	if b := in[sockNum]; b != nil {
-		out[2].setNum(number(b))
-	}
-	if b := in[sockDport]; b != nil {
-		out[4].setNum(uint64(binary.BigEndian.Uint16(b)))
-	}
-	if b := in[sockState]; b != nil {
-		out[5].setNum(number(b))
+	var family uint16
+	if b := in[sockFamily]; len(b) == 2 {
+		family = binary.LittleEndian.Uint16(b)
+		out[0].setNum(uint64(family))
+	} else {
+		absent(out[:1])
 	}
 	local, remote := in[sockRcvSaddr], in[sockDaddr]
-	if family == afInet6 {
+	switch {
+	case family == afInet:
+	case family != afInet6:
+		absent(out[1:]) // an AF_UNIX or netlink sock has other things in these places
+		return
+	case len(in) > sockV6Daddr:
+		local, remote = in[sockV6RcvSaddr], in[sockV6Daddr]
+	default:
 		local, remote = nil, nil
-		if len(in) > sockV6Daddr {
-			local, remote = in[sockV6RcvSaddr], in[sockV6Daddr]
-		}
 	}
 	setIP(out[1], local)
 	setIP(out[3], remote)
+	if b := in[sockNum]; len(b) == 2 {
+		out[2].setNum(uint64(binary.LittleEndian.Uint16(b)))
+	} else {
+		absent(out[2:3])
+	}
+	if b := in[sockDport]; len(b) == 2 {
+		out[4].setNum(uint64(binary.BigEndian.Uint16(b)))
+	} else {
+		absent(out[4:5])
+	}
+	if b := in[sockState]; b != nil {
+		out[5].setNum(number(b))
+	} else {
+		absent(out[5:])
+	}
 }
 
-// setIP sets an address of 4 or 16 bytes.
+// setIP sets an IPv4 or IPv6 address, if there is one and it is wanted.
 func setIP(v *Value, b []byte) {
+	if v == nil {
+		return
+	}
 	switch len(b) {
 	case 4:
-		v.setAddr(netip.AddrFrom4([4]byte(b)))
+		v.Set, v.Addr = true, netip.AddrFrom4([4]byte(b))
 	case 16:
-		v.setAddr(netip.AddrFrom16([16]byte(b)).Unmap())
+		v.Set, v.Addr = true, netip.AddrFrom16([16]byte(b)).Unmap()
+	default:
+		v.Set = false
 	}
 }
 
@@ -184,6 +198,7 @@ var decodeSockaddr = Decoder{call: sockaddr}
 func sockaddr(in [][]byte, out []*Value) {
 	b := in[0]
 	if len(b) < 8 {
+		absent(out)
 		return
 	}
 	family := binary.LittleEndian.Uint16(b)
@@ -195,6 +210,7 @@ func sockaddr(in [][]byte, out []*Value) {
 	case family == afInet6 && len(b) >= 24:
 		out[1].setAddr(netip.AddrFrom16([16]byte(b[8:24])).Unmap())
 	default:
+		absent(out[1:])
 		return
 	}
 	out[2].setNum(uint64(binary.BigEndian.Uint16(b[2:4])))

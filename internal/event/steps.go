@@ -1,0 +1,272 @@
+package event
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+)
+
+// Steps are what there is to do for one record after the other that lie alike:
+// bytes that become values, sorted by how. Their order is without meaning, but
+// for copies, which come after what is copied, and choices, which come last.
+type steps struct {
+	short   bool // there are some of the next six
+	number8 []step[[8]byte]
+	number4 []step[[4]byte]
+	number2 []step[[2]byte]
+	number1 []step[[1]byte]
+	be16    []step[[2]byte]
+	ipv4    []step[[4]byte]
+	calls   []call
+	texts   []constant
+	rest    bool // there are some of the next two
+	absent  []*Value
+	copies  []move
+	choices []choice
+}
+
+// A step decodes bytes of a half's buffer.
+type step[B any] struct {
+	from *B
+	to   *Value
+}
+
+// A call decodes a field with a function of its kind, or in the long way.
+type call struct {
+	decode func(in [][]byte, out []*Value)
+	in     [][]byte
+	field  *boundField // where decode is nil
+	to     []*Value    // parallel to the kind's parts; nil: not wanted
+}
+
+// A move copies one value of an event to another.
+type move struct{ from, to *Value }
+
+// A constant is a text that a case has.
+type constant struct {
+	text []byte
+	to   *Value
+}
+
+// A choice does the steps of the first of some cases that holds, or those of
+// the last, which has no conditions.
+type choice struct {
+	cases [][]test
+	then  []steps
+}
+
+// A test is a condition, with the value that it is about.
+type test struct {
+	of   *Value
+	cond *boundCond
+}
+
+func (s *steps) run() {
+	if s.short {
+		s.runShort()
+	}
+	for i := range s.calls {
+		if c := &s.calls[i]; c.decode != nil {
+			c.decode(c.in, c.to)
+		} else {
+			c.field.decode(c.to)
+		}
+	}
+	for i := range s.texts {
+		t := &s.texts[i]
+		t.to.Set, t.to.Text = true, t.text
+	}
+	if s.rest {
+		for _, v := range s.absent {
+			v.Set = false
+		}
+		for i := range s.copies {
+			*s.copies[i].to = *s.copies[i].from
+		}
+	}
+	for i := range s.choices {
+		c := &s.choices[i]
+		c.then[c.first()].run()
+	}
+}
+
+func (s *steps) runShort() {
+	for i := range s.number8 {
+		d := &s.number8[i]
+		d.to.Set, d.to.Num = true, binary.LittleEndian.Uint64(d.from[:])
+	}
+	for i := range s.number4 {
+		d := &s.number4[i]
+		d.to.Set, d.to.Num = true, uint64(binary.LittleEndian.Uint32(d.from[:]))
+	}
+	for i := range s.number2 {
+		d := &s.number2[i]
+		d.to.Set, d.to.Num = true, uint64(binary.LittleEndian.Uint16(d.from[:]))
+	}
+	for i := range s.number1 {
+		d := &s.number1[i]
+		d.to.Set, d.to.Num = true, uint64(d.from[0])
+	}
+	for i := range s.be16 {
+		d := &s.be16[i]
+		d.to.Set, d.to.Num = true, uint64(binary.BigEndian.Uint16(d.from[:]))
+	}
+	for i := range s.ipv4 {
+		d := &s.ipv4[i]
+		d.to.Set, d.to.Addr = true, netip.AddrFrom4(*d.from)
+	}
+}
+
+// first is the index of the first case that holds.
+func (c *choice) first() int {
+next:
+	for n, tests := range c.cases {
+		for i := range tests {
+			if t := &tests[i]; !t.cond.holds(t.of) {
+				continue next
+			}
+		}
+		return n
+	}
+	return len(c.cases)
+}
+
+// add adds the shortest way to decode a field of the loaded record into some
+// values.
+func (s *steps) add(f *boundField, to []*Value) {
+	known := f.find()
+	form := f.kind.Decode.form
+	switch {
+	case f.moves:
+		s.calls = append(s.calls, call{field: f, to: to})
+		return
+	case !known:
+		s.unset(to[0])
+		return
+	case form == noForm:
+		s.calls = append(s.calls, call{decode: f.kind.Decode.call, in: f.in, to: to})
+		return
+	}
+	b, v := f.in[0], to[0]
+	s.short = true
+	switch {
+	case form == formNumber && len(b) == 8:
+		s.number8 = append(s.number8, step[[8]byte]{(*[8]byte)(b), v})
+	case form == formNumber && len(b) == 4:
+		s.number4 = append(s.number4, step[[4]byte]{(*[4]byte)(b), v})
+	case form == formNumber && len(b) == 2:
+		s.number2 = append(s.number2, step[[2]byte]{(*[2]byte)(b), v})
+	case form == formNumber && len(b) == 1:
+		s.number1 = append(s.number1, step[[1]byte]{(*[1]byte)(b), v})
+	case form == formBE16 && len(b) == 2:
+		s.be16 = append(s.be16, step[[2]byte]{(*[2]byte)(b), v})
+	case form == formIPv4 && len(b) == 4:
+		s.ipv4 = append(s.ipv4, step[[4]byte]{(*[4]byte)(b), v})
+	default:
+		s.calls = append(s.calls, call{field: f, to: to})
+	}
+}
+
+func (s *steps) unset(v *Value) {
+	s.absent, s.rest = append(s.absent, v), true
+}
+
+func (s *steps) copy(from, to *Value) {
+	s.copies, s.rest = append(s.copies, move{from, to}), true
+}
+
+// plan finds out what there is to do for records like the loaded ones.
+func (c *Compiled) plan(ev *Event) steps {
+	all := ev.Values[:cap(ev.Values)]
+	var s steps
+	lazy := c.lazy(len(ev.Values))
+	var open []*boundField // with cases under the same conditions, one after the other
+	for _, f := range c.fields {
+		switch {
+		case f.cases == nil:
+			if !slices.Contains(lazy, f) {
+				s.add(f, f.values(all))
+			}
+		case len(open) > 0 && slices.EqualFunc(open[0].cases, f.cases, boundCase.isLike):
+			open = append(open, f)
+		default:
+			s.choose(open, lazy, all)
+			open = []*boundField{f}
+		}
+	}
+	s.choose(open, lazy, all)
+	return s
+}
+
+// choose adds the choice between the cases of some fields, whose conditions
+// are the same.
+func (s *steps) choose(fields, lazy []*boundField, all []Value) {
+	if len(fields) == 0 {
+		return
+	}
+	ch := choice{then: make([]steps, len(fields[0].cases)+1)}
+	for i := range fields[0].cases {
+		ch.cases = append(ch.cases, fields[0].cases[i].tests(all))
+		then := &ch.then[i]
+		values := make([][]*Value, len(lazy)) // into which lazy fields are decoded
+		for _, f := range fields {
+			from, to := f.cases[i].from, &all[f.out[0]]
+			if from < 0 {
+				then.texts = append(then.texts, constant{f.cases[i].text, to})
+				continue
+			}
+			at := slices.IndexFunc(lazy, func(l *boundField) bool { return slices.Contains(l.out, from) })
+			if at < 0 {
+				then.copy(&all[from], to)
+				continue
+			}
+			if values[at] == nil {
+				values[at] = make([]*Value, len(lazy[at].out))
+			}
+			part := slices.Index(lazy[at].out, from)
+			if first := values[at][part]; first != nil {
+				then.copy(first, to)
+			} else {
+				values[at][part] = to
+			}
+		}
+		for at, l := range lazy {
+			if values[at] != nil {
+				then.add(l, values[at])
+			}
+		}
+	}
+	for _, f := range fields {
+		ch.then[len(ch.cases)].unset(&all[f.out[0]])
+	}
+	s.choices = append(s.choices, ch)
+}
+
+// lazy lists the fields that nothing but cases takes values from: hidden ones,
+// whose place is behind the shown ones, and which no condition is about. They
+// are decoded where a case takes them, into the place where it wants them.
+func (c *Compiled) lazy(shown int) []*boundField {
+	var all []*boundField
+	for _, f := range c.fields {
+		if f.cases == nil && !slices.ContainsFunc(f.out, func(i int) bool { return i >= 0 && i < shown || c.isAbout(i) }) &&
+			slices.ContainsFunc(f.out, c.isSource) {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+// isAbout tells whether a condition looks at a value.
+func (c *Compiled) isAbout(i int) bool {
+	looks := func(b boundCase) bool {
+		return slices.ContainsFunc(b.conds, func(cond boundCond) bool { return cond.at == i })
+	}
+	return looks(c.only) || slices.ContainsFunc(c.fields, func(f *boundField) bool { return slices.ContainsFunc(f.cases, looks) })
+}
+
+// isSource tells whether a case takes a value.
+func (c *Compiled) isSource(i int) bool {
+	return i >= 0 && slices.ContainsFunc(c.fields, func(f *boundField) bool {
+		return slices.ContainsFunc(f.cases, func(b boundCase) bool { return b.from == i })
+	})
+}
