@@ -39,6 +39,8 @@ type Result struct {
 	// device.
 	Notes []string
 	Times Times
+	// Recording is from what it was found.
+	Recording *Recording
 }
 
 // Times are how long the parts of a calibration took.
@@ -68,11 +70,26 @@ func Solve(r *Recording) *Result {
 	return s.result()
 }
 
-// solveAll finds the members of one kind of memory whose size is known.
+// solveAll finds the members of one kind of memory whose size is known. Two
+// members for one place means that nothing was seen that tells them apart.
 func (s *solver) solveAll(kind string, samples []sample) {
+	at := map[int][]string{}
 	for _, m := range members {
 		if strings.HasPrefix(m.key, kind+".") && m.size != 0 {
-			s.places[m.key] = find(samples, m.key, m.size, m.align)
+			p := find(samples, m.key, m.size, m.align)
+			s.places[m.key] = p
+			if p.ok {
+				at[p.off] = append(at[p.off], m.key)
+			}
+		}
+	}
+	for _, keys := range at {
+		if len(keys) > 1 {
+			for _, key := range keys {
+				p := s.places[key]
+				p.ok = false
+				s.places[key] = p
+			}
 		}
 	}
 }
@@ -157,7 +174,7 @@ func (s *solver) solveInet6(samples []sample) {
 	var six, four []sample
 	for _, sm := range samples {
 		switch f := sm.want["sock.family"]; {
-		case f == nil:
+		case f == nil || sm.want["sock.num"] == nil:
 		case bytes.Equal(f, le16(10)):
 			six = append(six, sm)
 		default:

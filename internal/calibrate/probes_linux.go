@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/kprobe"
 	"github.com/skprobe/skprobe/tracefs"
@@ -23,7 +25,7 @@ type probes struct {
 // define defines the probes. A function that the kernel does not have is noted;
 // the one that marks the steps must be there.
 func define(tfs *tracefs.FS, arch fetchargs.Arch, d fetchargs.Dialect) (_ *probes, err error) {
-	list := targets(d.Arrays)
+	list := targets(d.Arrays, hasInet6())
 	p := &probes{}
 	defer func() {
 		if err != nil {
@@ -51,6 +53,15 @@ func define(tfs *tracefs.FS, arch fetchargs.Arch, d fetchargs.Dialect) (_ *probe
 	}
 	p.merger = newMerger(list, names)
 	return p, nil
+}
+
+// hasInet6 reports whether there are sockets of IPv6.
+func hasInet6() bool {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err == nil
 }
 
 func (p *probes) defineAll(tfs *tracefs.FS, fn string, parts []part) error {

@@ -25,6 +25,8 @@ type Step struct {
 	NetNS uint32
 	// Dev has what the device holds whose flags are asked for.
 	Dev map[string][]byte `json:",omitempty"`
+	// Family is that of a socket which is made.
+	Family uint16 `json:",omitempty"`
 	// Lo: the device is the one that packets cross.
 	Lo bool `json:",omitempty"`
 }
@@ -39,8 +41,9 @@ type Send struct {
 
 // A Packet is what is known of packets that cross lo in a step.
 type Packet struct {
-	V6     bool
-	Header int // from the network header to the transport header
+	V6        bool
+	EtherType uint16 `json:",omitempty"` // if it is neither IPv4 nor IPv6
+	Header    int    // from the network header to the transport header
 	// Len and DataLen count from the network header; unknown for TCP, of
 	// which there may be several.
 	Len, DataLen int
@@ -76,6 +79,7 @@ const (
 	netWindow   = 1024 // ns.inum of struct net in the first 500
 	neighWindow = 448  // struct neighbour: about 300, dev at its end
 	msgWindow   = 64   // struct msghdr
+	initWindow  = 128  // struct sock_common
 	nameWindow  = 32   // struct sockaddr_in6: 28
 )
 
@@ -91,6 +95,7 @@ const (
 	fnConsume  = "skb_consume_udp"
 	fnNeigh    = "neigh_resolve_output"
 	fnDevFlags = "dev_get_flags"
+	fnInitSock = "sock_init_data"
 )
 
 // targets are the functions to probe.
@@ -99,7 +104,10 @@ const (
 // of functions, so it is never inlined. dev_get_flags is called by
 // ioctl(SIOCGIFFLAGS); it is netif_get_flags since 6.15. skb_consume_udp is of
 // 4.10.
-func targets(arrays bool) []target {
+//
+// Without IPv6 all sockets have one family, so it is looked for in new sockets
+// of families of all sorts: sock_init_data(sock, sk) gets them.
+func targets(arrays, inet6 bool) []target {
 	send := []window{{1, false, msgWindow}, {2, false, msgWindow}, {1, true, nameWindow}}
 	if !arrays {
 		// Before 4.20 msg may be the third parameter. Later the second is it,
@@ -108,12 +116,16 @@ func targets(arrays bool) []target {
 		// (ex_handler_uaccess in arch/x86/mm/extable.c).
 		send = append(send, window{2, true, nameWindow})
 	}
+	other := target{[]string{fnSend6}, send}
+	if !inet6 {
+		other = target{[]string{fnInitSock}, []window{{1, false, initWindow}}}
+	}
 	return []target{
 		{[]string{fnMark}, []window{{0, false, sockWindow}}},
 		{[]string{fnDevFlags, "netif_get_flags"}, []window{{0, false, devWindow}}},
 		{[]string{fnRoute}, []window{{0, false, netWindow}}},
 		{[]string{fnSend4}, send},
-		{[]string{fnSend6}, send},
+		other,
 		{[]string{fnXmit}, []window{{0, false, skbWindow}}},
 		{[]string{fnIPRcv}, []window{{0, false, skbWindow}}},
 		{[]string{fnUDPRcv}, []window{{0, false, skbWindow}}},

@@ -29,22 +29,13 @@ const rounds = 3
 // Run calibrates: it defines probes, makes traffic in a network namespace of its
 // own, and removes the probes. The error is for what prevents all of it; what
 // is not found is in the result.
-func Run(o Options) (*Result, error) {
-	rec, result, err := record(o)
-	if err != nil {
-		return nil, err
-	}
-	_ = rec
-	return result, nil
-}
-
-func record(o Options) (_ *Recording, _ *Result, err error) {
+func Run(o Options) (_ *Result, err error) {
 	var times Times
 	start := time.Now()
 	lap := func(d *time.Duration) { *d = time.Since(start); start = time.Now() }
 	p, err := define(o.FS, o.Arch, o.Dialect)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	lap(&times.Define)
 	rec := &Recording{Arch: string(o.Arch), Tag: 0x51000000 | rand.Uint32N(1<<11)<<12}
@@ -67,10 +58,10 @@ func record(o Options) (_ *Recording, _ *Result, err error) {
 	}
 	lap(&times.Remove)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	result.Times = times
-	return rec, result, nil
+	result.Times, result.Recording = times, rec
+	return result, nil
 }
 
 // record makes the traffic, on a thread that ends with it, and its namespace
@@ -162,6 +153,10 @@ func (t *traffic) all() error {
 		t.piece("udp", func() { t.udp(t.inet()) })
 		t.piece("raw", t.raw)
 		t.piece("tcp", func() { t.tcp(t.inet()) })
+		t.piece("packet", t.packet)
+		if !hasInet6() {
+			t.piece("families", t.families)
+		}
 		if t.six != nil {
 			t.piece("udp over IPv6", func() { t.udp(t.inet6()) })
 			t.piece("tcp over IPv6", func() { t.tcp(t.inet6()) })

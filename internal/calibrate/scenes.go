@@ -42,6 +42,9 @@ func (r *Recording) scenes() []*scene {
 			if n < 0 || n >= len(all) {
 				continue // some other call of getsockopt
 			}
+			if at >= 0 && at != n-1 {
+				all[at].hits = nil // or of a step whose start was not seen
+			}
 			at = n
 			all[at].mark = h
 			continue
@@ -59,6 +62,9 @@ func sockSamples(all []*scene) []sample {
 	for _, s := range all {
 		if s.mark != nil && len(s.Sock) > 0 {
 			list = append(list, sample{s.sk(), s.mark.Mem[0], s.Sock})
+		}
+		if h := s.calls(fnInitSock); s.Family != 0 && len(h) > 0 {
+			list = append(list, sample{h[0].Regs[1], h[0].Mem[0], map[string][]byte{"sock.family": le16(int(s.Family))}})
 		}
 	}
 	return list
@@ -122,6 +128,9 @@ func (s *scene) want(extra int, dev uint64) map[string][]byte {
 	if s.Packet.V6 {
 		w["skb.protocol"] = be16(0x86dd)
 	}
+	if s.Packet.EtherType != 0 {
+		w["skb.protocol"] = be16(s.Packet.EtherType)
+	}
 	if !s.Packet.TCP {
 		w["skb.len"], w["skb.data_len"] = le32(s.Packet.Len+extra), le32(s.Packet.DataLen)
 	}
@@ -136,11 +145,14 @@ func (s *scene) xmit(dev uint64) []skbSample {
 	var list []skbSample
 	for _, h := range s.calls(fnXmit) {
 		w := s.want(ethernet, dev)
-		if !s.Packet.TCP && s.sk() != 0 {
-			w["skb.sk"] = le64(s.sk())
+		headers := map[string]int{"skb.mac_header": 0, "skb.network_header": ethernet}
+		if s.Packet.EtherType == 0 {
+			headers["skb.transport_header"] = ethernet + s.Packet.Header
+			if !s.Packet.TCP && s.sk() != 0 {
+				w["skb.sk"] = le64(s.sk())
+			}
 		}
-		list = append(list, skbSample{sample{h.Regs[0], h.Mem[0], w}, map[string]int{
-			"skb.mac_header": 0, "skb.network_header": ethernet, "skb.transport_header": ethernet + s.Packet.Header}})
+		list = append(list, skbSample{sample{h.Regs[0], h.Mem[0], w}, headers})
 		if !s.Packet.TCP {
 			break // others are answers
 		}
@@ -150,7 +162,7 @@ func (s *scene) xmit(dev uint64) []skbSample {
 
 // received is the packet on its way up: data is at the header of the layer.
 func (s *scene) received(dev uint64) []skbSample {
-	if s.Packet.TCP || s.Packet.V6 {
+	if s.Packet.TCP || s.Packet.V6 || s.Packet.EtherType != 0 {
 		return nil
 	}
 	var list []skbSample

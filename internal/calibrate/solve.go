@@ -18,7 +18,8 @@ const minEvidence = 32
 
 // offsets returns the places, multiples of align, at which all samples hold
 // what the member must hold, and how many bits of different values tell so.
-// Zeros tell nothing, but must be there.
+// Zeros tell nothing, but must be there; a small number tells nothing as long as
+// it is always the same.
 func offsets(samples []sample, key string, align int) (places []int, evidence int) {
 	var values [][]byte
 	first := true
@@ -44,6 +45,9 @@ func offsets(samples []sample, key string, align int) (places []int, evidence in
 		if len(bytes.Trim(v, "\x00")) > 0 {
 			evidence += 8 * len(v)
 		}
+	}
+	if len(values) < 2 && evidence < 64 {
+		evidence = 0
 	}
 	return places, evidence
 }

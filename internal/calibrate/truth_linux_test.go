@@ -1,6 +1,9 @@
 package calibrate_test
 
 import (
+	"compress/gzip"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -40,8 +43,26 @@ func TestTruth(t *testing.T) {
 				}
 				t.Logf("%s in %v: %v; notes: %q", result.Summary(), time.Since(start).Round(time.Millisecond), result.Times, result.Notes)
 				check(t, result, btf)
+				record(t, result)
 			}
 		})
+	}
+}
+
+// record writes what was seen to the file of $SKPROBE_RECORD, for the test of
+// recordings.
+func record(t *testing.T, result *calibrate.Result) {
+	file := os.Getenv("SKPROBE_RECORD")
+	if file == "" {
+		return
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := gzip.NewWriter(f)
+	if err := errors.Join(json.NewEncoder(z).Encode(result.Recording), z.Close(), f.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 

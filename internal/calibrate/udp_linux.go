@@ -1,8 +1,11 @@
 package calibrate
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
+	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -115,4 +118,28 @@ func (t *traffic) raw() {
 	hold["sock.num"] = le16(proto) // inet_create
 	t.step(s.fd, &Step{What: "raw", Sock: hold, Packet: &Packet{Header: 20, Len: 20 + n}})
 	s.send(n, 0, netip.AddrPortFrom(loop4(), 0))
+}
+
+// packet sends a packet of a random EtherType. Where packet sockets are not
+// there already, to try would load them.
+func (t *traffic) packet() {
+	protocols, err := os.ReadFile("/proc/net/protocols")
+	if err != nil || !strings.Contains(string(protocols), "PACKET") {
+		return
+	}
+	s := t.socket(unix.AF_PACKET, unix.SOCK_DGRAM, 0)
+	mark := t.socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	n, ethertype := size(), uint16(rand.N(0x1000)+0xa000) // unassigned
+	t.step(mark.fd, &Step{What: "packet", Packet: &Packet{EtherType: ethertype, Len: n}})
+	to := unix.SockaddrLinklayer{Protocol: binary.NativeEndian.Uint16(be16(ethertype)), Ifindex: 1, Halen: 6}
+	t.must("send", unix.Sendto(s.fd, make([]byte, n), 0, &to))
+}
+
+// families makes sockets of families that every system has.
+func (t *traffic) families() {
+	for _, family := range []int{unix.AF_UNIX, unix.AF_NETLINK, unix.AF_INET} {
+		mark := t.socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+		t.step(mark.fd, &Step{What: "new socket", Family: uint16(family)})
+		t.socket(family, unix.SOCK_DGRAM, 0)
+	}
 }
