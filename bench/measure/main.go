@@ -22,13 +22,14 @@ type measurement struct {
 	skprobe string
 	load    string
 	sends   int
+	vary    int // how many different datagrams
 	repeat  int
 	tmp     string
 	checks  []check
 }
 
 func main() {
-	m := &measurement{}
+	m := &measurement{vary: 1}
 	flag.StringVar(&m.skprobe, "skprobe", "./skprobe", "the `program` to measure")
 	flag.StringVar(&m.load, "load", "./load", "the `program` of bench/load")
 	flag.IntVar(&m.sends, "sends", 0, "datagrams of one run of the load, 0 for 20,000 on one processor and 100,000 on two")

@@ -24,7 +24,7 @@ type sending struct {
 
 // send runs the load, under another program if prefix is not empty, and returns its report.
 func (m *measurement) send(prefix ...string) (*sending, error) {
-	args := append(prefix, m.load, "-sends", strconv.Itoa(m.sends))
+	args := append(prefix, m.load, "-sends", strconv.Itoa(m.sends), "-vary", strconv.Itoa(m.vary))
 	cmd := exec.Command(args[0], args[1:]...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -36,6 +36,8 @@ type jsonColumn struct {
 	kind  *event.Kind
 	class event.Class
 	plain bool // a text that is shown as it is
+	// number: what is written depends on the number alone.
+	number bool
 
 	// The last event had this value, which was written there in values.
 	set        bool
@@ -54,7 +56,8 @@ func newJSON(w io.Writer, schema *event.Schema, opts Options) *jsonSink {
 	for _, c := range schema.Columns {
 		key := append(appendQuoted([]byte{','}, []byte(c.Name)), ':')
 		plain := c.Kind.Class == event.Text && c.Kind.Append == nil
-		s.columns = append(s.columns, jsonColumn{key: key, kind: c.Kind, class: c.Kind.Class, plain: plain})
+		number := c.Kind.Class != event.Text && c.Kind.Class != event.Address
+		s.columns = append(s.columns, jsonColumn{key: key, kind: c.Kind, class: c.Kind.Class, plain: plain, number: number})
 	}
 	s.head.set(&event.Event{})
 	return s
@@ -107,28 +110,42 @@ func (s *jsonSink) update(values []event.Value) {
 	values = values[:min(len(values), len(s.columns))]
 	columns := s.columns[:len(values)]
 	for i := range columns {
-		if !columns[i].is(&values[i]) {
-			s.rewrite(values)
+		c, v := &columns[i], &values[i]
+		if c.number && c.num == v.Num && c.set && v.Set {
+			continue
+		}
+		if !c.is(v) {
+			s.rewrite(values, i)
 			return
 		}
 	}
 }
 
-// rewrite writes all values, and copies those that have not changed.
-func (s *jsonSink) rewrite(values []event.Value) {
+// rewrite writes the values that have changed, of which the first is given,
+// and copies what stands between them.
+func (s *jsonSink) rewrite(values []event.Value, first int) {
 	b := s.spare[:0]
-	for i := range values {
-		c, v, start := &s.columns[i], &values[i], len(b)
-		if c.is(v) {
-			b = append(b, s.values[c.start:c.end]...)
-		} else {
-			if v.Set {
-				b = s.appendColumn(append(b, c.key...), c, v)
-			}
-			c.set, c.num, c.addr, c.text = v.Set, v.Num, v.Addr, append(c.text[:0], v.Text...)
+	copied, moved := 0, 0 // up to where, and by how much what follows moves
+	for i := first; i < len(values); i++ {
+		c, v := &s.columns[i], &values[i]
+		if i > first && c.is(v) {
+			c.start, c.end = c.start+moved, c.end+moved
+			continue
 		}
-		c.start, c.end = start, len(b)
+		b = append(b, s.values[copied:c.start]...)
+		copied = c.end
+		c.start = len(b)
+		if v.Set {
+			b = s.appendColumn(append(b, c.key...), c, v)
+		}
+		c.set, c.num, c.addr = v.Set, v.Num, v.Addr
+		if !c.number {
+			c.text = append(c.text[:0], v.Text...)
+		}
+		c.end = len(b)
+		moved = c.end - copied
 	}
+	b = append(b, s.values[copied:]...)
 	s.values, s.spare = b, s.values
 }
 
@@ -141,12 +158,12 @@ func (c *jsonColumn) is(v *event.Value) bool {
 		return true
 	case c.num != v.Num:
 		return false
+	case c.number:
+		return true
 	case c.plain:
 		return bytes.Equal(c.text, v.Text)
-	case c.class == event.Address || c.class == event.Text:
-		return c.addr == v.Addr && len(c.text)+len(v.Text) == 0
 	}
-	return true
+	return c.addr == v.Addr && len(c.text)+len(v.Text) == 0
 }
 
 // appendColumn appends a present value.
