@@ -97,7 +97,8 @@ func (plan *Plan) Predict(isReturn bool) []ArgPlace {
 // half of the address space of amd64 and arm64, without the last page, where
 // ERR_PTR values are.
 func IsKernelAddress(p uint64) bool {
-	return p >= 0xff00_0000_0000_0000 && p < 0xffff_ffff_ffff_f000
+	const first, end = 0xff00_0000_0000_0000, 0xffff_ffff_ffff_f000
+	return p-first < end-first
 }
 
 // Present tells which chains of pointers are whole in record, for
@@ -108,8 +109,7 @@ func (l *Layout) Present(record []byte) (uint64, error) {
 	}
 	present := uint64(1)
 	for i := range l.chains {
-		c := &l.chains[i]
-		if present&c.parents != 0 && IsKernelAddress(binary.LittleEndian.Uint64(record[c.off:])) {
+		if c := &l.chains[i]; IsKernelAddress(binary.LittleEndian.Uint64(record[c.off:])) && present&c.parents != 0 {
 			present |= c.bit
 		}
 	}

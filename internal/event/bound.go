@@ -8,9 +8,9 @@ import (
 
 // Records of one probe look the same one after the other: the same fields in
 // the same places. So each is copied to one buffer, and where in that buffer a
-// field's bytes are, and in which values they end, is found out once, and
-// again only when a pointer is nil that was none before, or the other way
-// round. What is left to do for each record is a list of short steps.
+// field's bytes are, and in which values they end, is found out once for all
+// records with the same pointers that are nil. What is left to do for each
+// record is a list of short steps.
 
 // A boundField is a field resolved for this kernel.
 type boundField struct {
@@ -31,6 +31,9 @@ type boundField struct {
 	moves bool     // in is not the same for all records
 }
 
+// pointers are those that are present in the loaded records, of the two halves.
+type pointers [2]uint64
+
 // load makes record the one that is decoded.
 func (c *Compiled) load(h *Half, record []byte) error {
 	present, err := h.layout.Present(record)
@@ -39,11 +42,11 @@ func (c *Compiled) load(h *Half, record []byte) error {
 	}
 	if len(record) > cap(h.record) {
 		h.record = make([]byte, len(record), 2*len(record))
-		c.event = nil
+		c.event = nil // what is in the buffer is in another place now
 	}
 	if present != h.present {
 		h.present = present
-		c.event = nil
+		c.steps = nil
 	}
 	h.record = h.record[:len(record)]
 	copy(h.record, record)
@@ -52,11 +55,26 @@ func (c *Compiled) load(h *Half, record []byte) error {
 
 // aim makes the steps those that decode the loaded records into ev.
 func (c *Compiled) aim(ev *Event) {
-	clear(ev.Values[:cap(ev.Values)]) // of what another probe left there
+	all := ev.Values[:cap(ev.Values)]
+	clear(all) // of what another probe left there, or other steps
 	ev.from = c
 	if c.event != ev {
+		c.event, c.steps = ev, nil
+		c.plans = map[pointers]*steps{}
+		c.tests = c.only.tests(all)
+	}
+	if c.steps != nil {
+		return
+	}
+	var key pointers
+	for i, h := range [2]*Half{c.Entry, c.Return} {
+		if h != nil {
+			key[i] = h.present
+		}
+	}
+	if c.steps = c.plans[key]; c.steps == nil {
 		c.steps = c.plan(ev)
-		c.event = ev
+		c.plans[key] = c.steps
 	}
 }
 

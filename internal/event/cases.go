@@ -47,10 +47,10 @@ func (b *boundCase) tests(all []Value) []test {
 	return tests
 }
 
-// holds tells whether the conditions are true of an event's values.
-func (b *boundCase) holds(all []Value) bool {
-	for i := range b.conds {
-		if c := &b.conds[i]; !c.holds(&all[c.at]) {
+// hold tells whether all conditions are true.
+func hold(tests []test) bool {
+	for i := range tests {
+		if t := &tests[i]; !t.cond.holds(t.of) {
 			return false
 		}
 	}

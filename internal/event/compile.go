@@ -25,13 +25,15 @@ type Compiled struct {
 	Return     *Half // nil for an entry probe
 
 	fields []*boundField
-	steps  steps  // what there is to do for records like the last
-	event  *Event // into which they decode; nil: they must be made anew
+	steps  *steps // what there is to do for records like the last
+	plans  map[pointers]*steps
+	event  *Event // into which all of them decode
 	byName map[string]target
 	// computed fields are not decoded, only cleared for the tool's Reduce.
 	computed []*boundField
 	keys     []string // all that the kernel may filter by, nil for no limit
 	only     boundCase
+	tests    []test           // only, of the event
 	assured  map[string]int64 // values that Only fixes to a number, by how they are fetched
 	types    fetchargs.Types
 	dialect  fetchargs.Dialect

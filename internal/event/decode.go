@@ -91,7 +91,7 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 			return false, fmt.Errorf("%s: %w", c.Symbol, err)
 		}
 	}
-	if c.event != ev || ev.from != c {
+	if c.steps == nil || c.event != ev || ev.from != c {
 		c.aim(ev)
 	}
 	c.steps.run()
@@ -100,7 +100,7 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 	}
 	ev.Name = c.Event
 	ev.Task = !c.Softirq
-	return c.only.holds(ev.Values[:cap(ev.Values)]), nil
+	return hold(c.tests), nil
 }
 
 // Unpaired returns how many returns had no entry, and how many entries were

@@ -120,6 +120,7 @@ var (
 var decodeSock = Decoder{call: sock}
 
 func sock(in [][]byte, out []*Value) {
+	_, _ = in[sockDaddr], out[5]
 	var family uint16
 	if b := in[sockFamily]; len(b) == 2 {
 		family = binary.LittleEndian.Uint16(b)
@@ -150,8 +151,8 @@ func sock(in [][]byte, out []*Value) {
 	} else {
 		absent(out[4:5])
 	}
-	if b := in[sockState]; b != nil {
-		out[5].setNum(number(b))
+	if b := in[sockState]; len(b) == 1 {
+		out[5].setNum(uint64(b[0]))
 	} else {
 		absent(out[5:])
 	}

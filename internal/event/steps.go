@@ -119,14 +119,10 @@ func (s *steps) runShort() {
 
 // first is the index of the first case that holds.
 func (c *choice) first() int {
-next:
 	for n, tests := range c.cases {
-		for i := range tests {
-			if t := &tests[i]; !t.cond.holds(t.of) {
-				continue next
-			}
+		if hold(tests) {
+			return n
 		}
-		return n
 	}
 	return len(c.cases)
 }
@@ -144,7 +140,7 @@ func (s *steps) add(f *boundField, to []*Value) {
 		s.unset(to[0])
 		return
 	case form == noForm:
-		s.calls = append(s.calls, call{decode: f.kind.Decode.call, in: f.in, to: to})
+		s.calls = append(s.calls, call{decode: f.kind.Decode.call, in: slices.Clone(f.in), to: to})
 		return
 	}
 	b, v := f.in[0], to[0]
@@ -163,7 +159,7 @@ func (s *steps) add(f *boundField, to []*Value) {
 	case form == formIPv4 && len(b) == 4:
 		s.ipv4 = append(s.ipv4, step[[4]byte]{(*[4]byte)(b), v})
 	default:
-		s.calls = append(s.calls, call{field: f, to: to})
+		s.calls = append(s.calls, call{decode: f.kind.Decode.decode, in: slices.Clone(f.in), to: to})
 	}
 }
 
@@ -176,9 +172,9 @@ func (s *steps) copy(from, to *Value) {
 }
 
 // plan finds out what there is to do for records like the loaded ones.
-func (c *Compiled) plan(ev *Event) steps {
+func (c *Compiled) plan(ev *Event) *steps {
 	all := ev.Values[:cap(ev.Values)]
-	var s steps
+	s := &steps{}
 	lazy := c.lazy(len(ev.Values))
 	var open []*boundField // with cases under the same conditions, one after the other
 	for _, f := range c.fields {

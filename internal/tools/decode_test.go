@@ -44,6 +44,34 @@ func TestDecodeRemembersNothing(t *testing.T) {
 	}
 }
 
+// Pointers that are nil now and then cost no memory: what is to be done for each
+// set of them is found out once.
+func TestDecodeAllocatesNothing(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	k := kernels.Named(t, "6.1-amd64")
+	for _, tool := range tools.All() {
+		for _, c := range compiled(t, k, tool).Probes {
+			if len(c.Halves()) > 1 {
+				continue // pairing remembers threads
+			}
+			var records [][]byte
+			for range 200 {
+				records = append(records, randomRecord(random, c.Halves()[0].Plan.Predict(c.IsReturn(c.Halves()[0]))))
+			}
+			ev := compiled(t, k, tool).NewEvent()
+			if n := testing.AllocsPerRun(3, func() {
+				for _, r := range records {
+					if _, err := c.Decode(c.Halves()[0], 1, r, ev); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}); n > 0 {
+				t.Errorf("%s: %s: %v allocations for %d records", tool.Name, c.Symbol, n, len(records))
+			}
+		}
+	}
+}
+
 // compiled makes a tool ready to decode the records of a kernel.
 func compiled(t *testing.T, k kernels.Kernel, tool *event.Tool) *event.Program {
 	p, err := event.Compile(tool, nil, onRequest(tool), event.Kernel{Arch: fetchargs.Arch(k.ID.Arch), Types: k.Types, Dialect: fetchargs.Dialect69,
