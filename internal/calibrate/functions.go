@@ -41,6 +41,16 @@ var signatures = []signature{
 	{fnUDPRcv, "int", []param{pSkb}, []string{"skb"}},
 	{fnNeigh, "int", []param{pNeigh, pSkb}, []string{"neigh", "skb"}},
 	{fnDevFlags, "unsigned int", []param{pDev}, []string{"dev"}},
+	{fnSetState, "void", []param{pSk, {"state", "int"}}, []string{"sk", "state"}},
+	{fnConnect, "int", []param{pSk}, []string{"sk"}},
+	{fnSendTCP, "int", []param{pSk, pMsg, {"size", "unsigned long"}}, []string{"sk", "size"}},
+	{fnSendTCP, "int", []param{pIocb, pSk, pMsg, {"size", "unsigned long"}}, []string{"sk", "size"}}, // until 4.0
+	{fnCleanup, "void", []param{pSk, {"copied", "int"}}, []string{"sk", "copied"}},
+	// What follows is (flags, err), with kern since 4.11, and a struct since 6.10.
+	{fnAccept, "*struct sock", []param{pSk}, []string{"sk"}},
+	{fnIPOutput, "int", []param{pSkb}, []string{"skb"}},            // until 4.0
+	{fnIPOutput, "int", []param{pSk, pSkb}, []string{"sk", "skb"}}, // until 4.3
+	{fnIPOutput, "int", []param{pNet, pSk, pSkb}, []string{"net", "sk", "skb"}},
 }
 
 // A call is one call of a function with the values that its parameters must
@@ -48,7 +58,6 @@ var signatures = []signature{
 type call struct {
 	hit   *Hit
 	known map[string]uint64
-	width map[string]uint64 // mask of a value narrower than a register
 }
 
 // agrees tells whether the call is possible with the signature.

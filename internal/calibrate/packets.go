@@ -93,7 +93,7 @@ func (s *solver) confirmRest() {
 	at := func(h *Hit, known map[string]uint64) {
 		calls[h.Func] = append(calls[h.Func], call{hit: h, known: known})
 	}
-	for i, sc := range s.scenes {
+	for _, sc := range s.scenes {
 		if sc.mark != nil && len(sc.Sock) > 0 && s.isSock(sc.mark.Mem[0], sc.Sock) {
 			at(sc.mark, map[string]uint64{"sk": sc.mark.Regs[0], "level": 0, "optname": sc.mark.Regs[2]})
 		}
@@ -107,8 +107,12 @@ func (s *solver) confirmRest() {
 				at(h, map[string]uint64{"net": net})
 			}
 		}
-		_ = i
 		skb := s.packetOf(sc)
+		for fn, known := range sc.Calls {
+			if h := sc.calls(fn); len(h) > 0 && sc.sk() != 0 {
+				at(h[0], s.knownOf(sc, known, skb))
+			}
+		}
 		if skb == 0 || s.lo == 0 {
 			continue
 		}
@@ -136,6 +140,21 @@ func (s *solver) confirmRest() {
 			s.funcs[sig.fn] = confirm(sig.fn, nil)
 		}
 	}
+}
+
+// knownOf are the values of parameters in a call for the step's socket.
+func (s *solver) knownOf(sc *scene, more map[string]uint64, skb uint64) map[string]uint64 {
+	known := map[string]uint64{"sk": sc.sk()}
+	if skb != 0 {
+		known["skb"] = skb
+	}
+	if net := s.nets[sc.NetNS]; net != 0 {
+		known["net"] = net
+	}
+	for name, v := range more {
+		known[name] = v
+	}
+	return known
 }
 
 // received has the calls of skb_consume_udp: the packet is that of the step

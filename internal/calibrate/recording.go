@@ -21,6 +21,9 @@ type Step struct {
 	Packet *Packet `json:",omitempty"`
 	// Received are the results of calls of recv for UDP, negative for peeks.
 	Received []int `json:",omitempty"`
+	// Calls are functions whose first call in the step has the step's socket
+	// as its sk, with other parameters of known value.
+	Calls map[string]map[string]uint64 `json:",omitempty"`
 	// NetNS is the inode number of the network namespace of the step.
 	NetNS uint32
 	// Dev has what the device holds whose flags are asked for.
@@ -96,6 +99,13 @@ const (
 	fnNeigh    = "neigh_resolve_output"
 	fnDevFlags = "dev_get_flags"
 	fnInitSock = "sock_init_data"
+
+	fnSetState = "tcp_set_state"
+	fnConnect  = "tcp_connect"
+	fnSendTCP  = "tcp_sendmsg"
+	fnCleanup  = "tcp_cleanup_rbuf"
+	fnAccept   = "inet_csk_accept"
+	fnIPOutput = "ip_output"
 )
 
 // targets are the functions to probe.
@@ -131,5 +141,11 @@ func targets(arrays, inet6 bool) []target {
 		{[]string{fnUDPRcv}, []window{{0, false, skbWindow}}},
 		{[]string{fnConsume}, []window{{1, false, skbWindow}}},
 		{[]string{fnNeigh}, []window{{0, false, neighWindow}}},
+		{[]string{fnSetState}, nil},
+		{[]string{fnConnect}, nil},
+		{[]string{fnSendTCP}, nil},
+		{[]string{fnCleanup}, nil},
+		{[]string{fnAccept}, nil},
+		{[]string{fnIPOutput}, nil},
 	}
 }

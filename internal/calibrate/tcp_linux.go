@@ -15,21 +15,23 @@ func (t *traffic) tcp(f family) {
 	limit := rand.N(60) + 20
 	t.must("listen", unix.Listen(server.fd, limit))
 	waiting := 0
-	listen := func(packet *Packet) {
-		t.step(server.fd, &Step{What: "tcp: listening", Packet: packet, Sock: with(server.holds(listening), map[string][]byte{
+	listen := func(calls map[string]map[string]uint64) {
+		t.step(server.fd, &Step{What: "tcp: listening", Calls: calls, Sock: with(server.holds(listening), map[string][]byte{
 			"sock.max_ack_backlog": le16(limit), "sock.ack_backlog": le16(waiting)})})
 	}
 	listen(nil)
 	packets := func() *Packet { return &Packet{V6: f.domain == unix.AF_INET6, Header: f.header, TCP: true} }
 	var clients []*sock
-	for range 1 + rand.N(3) {
+	for range 2 + rand.N(2) {
 		c := t.socket(f.domain, unix.SOCK_STREAM, unix.IPPROTO_TCP).bind(f.unicast())
-		listen(packets())
+		t.step(c.fd, &Step{What: "tcp: connect", Sock: c.holds(closed), Packet: packets(),
+			Calls: map[string]map[string]uint64{fnConnect: nil, fnSetState: {"state": synSent}}})
 		c.connect(server.local)
 		waiting++
 		clients = append(clients, c)
 		listen(nil)
 	}
+	listen(map[string]map[string]uint64{fnAccept: nil})
 	fd, _, err := unix.Accept4(server.fd, unix.SOCK_CLOEXEC)
 	t.must("accept", err)
 	t.fds = append(t.fds, fd)
@@ -44,6 +46,8 @@ func (t *traffic) tcp(f family) {
 		return
 	}
 	t.talk(clients[i], child, packets)
+	t.step(clients[i].fd, &Step{What: "tcp: shutdown", Sock: clients[i].holdsTCP(),
+		Calls: map[string]map[string]uint64{fnSetState: {"state": finWait1}}})
 	t.must("shutdown", unix.Shutdown(clients[i].fd, unix.SHUT_WR))
 	for _, s := range []*sock{clients[i], child} {
 		t.step(s.fd, &Step{What: "tcp: half closed", Sock: s.holdsTCP()})
@@ -60,8 +64,14 @@ func (t *traffic) talk(a, b *sock, packets func() *Packet) {
 	for _, ends := range [][2]*sock{{a, b}, {b, a}} {
 		for range 1 + rand.N(4) {
 			n := size()
-			t.step(ends[0].fd, &Step{What: "tcp: send", Sock: ends[0].holdsTCP(), Packet: packets()})
+			t.step(ends[0].fd, &Step{What: "tcp: send", Sock: ends[0].holdsTCP(), Packet: packets(),
+				Calls: map[string]map[string]uint64{fnSendTCP: {"size": uint64(n)}}})
 			ends[0].send(n, 0, netip.AddrPort{})
+			// The bytes are there, unless the system is so busy that another
+			// thread delivers them.
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(ends[1].fd), Events: unix.POLLIN}}, 1000)
+			t.step(ends[1].fd, &Step{What: "tcp: receive", Sock: ends[1].holdsTCP(),
+				Calls: map[string]map[string]uint64{fnCleanup: {"copied": uint64(n)}}})
 			_, _, err := unix.Recvfrom(ends[1].fd, make([]byte, n), unix.MSG_WAITALL)
 			t.must("receive", err)
 		}

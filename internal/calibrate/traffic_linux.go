@@ -152,6 +152,8 @@ func nameOf(a netip.AddrPort) []byte {
 // state numbers of include/net/tcp_states.h.
 const (
 	established = 1
+	synSent     = 2
+	finWait1    = 4
 	closed      = 7
 	listening   = 10
 )

@@ -17,16 +17,17 @@ type family struct {
 	domain, header int
 	sockaddr       int    // size of an address
 	daddr, dport   string // keys of the cork
+	any            netip.Addr
 	unicast        func() netip.Addr
 	multicast      func() netip.Addr
 }
 
 func (t *traffic) inet() family {
-	return family{unix.AF_INET, 20, unix.SizeofSockaddrInet4, "sock.cork4_daddr", "sock.cork4_dport", loop4, multicast4}
+	return family{unix.AF_INET, 20, unix.SizeofSockaddrInet4, "sock.cork4_daddr", "sock.cork4_dport", netip.IPv4Unspecified(), loop4, multicast4}
 }
 
 func (t *traffic) inet6() family {
-	return family{unix.AF_INET6, 40, unix.SizeofSockaddrInet6, "sock.cork6_daddr", "sock.cork6_dport",
+	return family{unix.AF_INET6, 40, unix.SizeofSockaddrInet6, "sock.cork6_daddr", "sock.cork6_dport", netip.IPv6Unspecified(),
 		t.unicast6, func() netip.Addr { return random6(0xff, 0x0e) }}
 }
 
@@ -41,7 +42,13 @@ func (t *traffic) unicast6() netip.Addr {
 func (t *traffic) udp(f family) {
 	rx := t.socket(f.domain, unix.SOCK_DGRAM, 0)
 	rx.proto = unix.IPPROTO_UDP
-	rx.bind(f.unicast())
+	// The receiver may lie in memory behind the sender, so neither may its
+	// address be that to which is sent, nor may it always be as far away.
+	rx.bind(f.any)
+	to := netip.AddrPortFrom(f.unicast(), rx.local.Port())
+	for range rand.N(6) {
+		t.socket(f.domain, unix.SOCK_DGRAM, 0)
+	}
 	tx := t.socket(f.domain, unix.SOCK_DGRAM, 0)
 	tx.proto = unix.IPPROTO_UDP
 	tx.bind(f.unicast())
@@ -55,13 +62,13 @@ func (t *traffic) udp(f family) {
 	}
 	first, second := size(), size()
 	t.step(tx.fd, &Step{What: "udp: corked by MSG_MORE, to an address", Sock: with(tx.holds(established), kept),
-		Send: &Send{V6: f.domain == unix.AF_INET6, Len: first, Name: nameOf(rx.local), NameLen: f.sockaddr}})
-	tx.send(first, unix.MSG_MORE, rx.local)
+		Send: &Send{V6: f.domain == unix.AF_INET6, Len: first, Name: nameOf(to), NameLen: f.sockaddr}})
+	tx.send(first, unix.MSG_MORE, to)
 
 	// The second part goes into a page of its own, since lo can gather
 	// (__ip_append_data in net/ipv4/ip_output.c).
 	t.step(tx.fd, &Step{What: "udp: the rest of the datagram", Sock: with(tx.holds(established), map[string][]byte{
-		"sock.pending": le32(f.domain), f.daddr: bytesOf(rx.local.Addr()), f.dport: be16(rx.local.Port())}),
+		"sock.pending": le32(f.domain), f.daddr: bytesOf(to.Addr()), f.dport: be16(to.Port())}),
 		Send:   &Send{V6: f.domain == unix.AF_INET6, Len: second},
 		Packet: &Packet{V6: f.domain == unix.AF_INET6, Header: f.header, Len: f.header + udpHeader + first + second, DataLen: second, UDP: true}})
 	tx.send(second, 0, netip.AddrPort{})
@@ -74,11 +81,15 @@ func (t *traffic) udp(f family) {
 	if f.domain == unix.AF_INET {
 		header += alone.options()
 	}
+	var output map[string]map[string]uint64
+	if f.domain == unix.AF_INET {
+		output = map[string]map[string]uint64{fnIPOutput: nil}
+	}
 	n := size()
 	t.step(alone.fd, &Step{What: "udp: not connected", Sock: alone.holds(closed),
-		Send:   &Send{V6: f.domain == unix.AF_INET6, Len: n, Name: nameOf(rx.local), NameLen: f.sockaddr},
-		Packet: &Packet{V6: f.domain == unix.AF_INET6, Header: header, Len: header + udpHeader + n, UDP: true}})
-	alone.send(n, 0, rx.local)
+		Send:   &Send{V6: f.domain == unix.AF_INET6, Len: n, Name: nameOf(to), NameLen: f.sockaddr},
+		Packet: &Packet{V6: f.domain == unix.AF_INET6, Header: header, Len: header + udpHeader + n, UDP: true}, Calls: output})
+	alone.send(n, 0, to)
 	rx.receive(n, false)
 }
 
@@ -116,7 +127,7 @@ func (t *traffic) raw() {
 	n := size()
 	hold := s.holds(closed)
 	hold["sock.num"] = le16(proto) // inet_create
-	t.step(s.fd, &Step{What: "raw", Sock: hold, Packet: &Packet{Header: 20, Len: 20 + n}})
+	t.step(s.fd, &Step{What: "raw", Sock: hold, Packet: &Packet{Header: 20, Len: 20 + n}, Calls: map[string]map[string]uint64{fnIPOutput: nil}})
 	s.send(n, 0, netip.AddrPortFrom(loop4(), 0))
 }
 

@@ -21,7 +21,7 @@ func OpenLayout(l Layout) (*ktype.Layout, error) {
 		return openCalibrated(o)
 	}
 	layout, err := ktype.Open(o)
-	if errors.Is(err, fs.ErrNotExist) && l == (Layout{Source: "auto"}) {
+	if errors.Is(err, fs.ErrNotExist) && (l == Layout{Source: "auto"} || l == Layout{}) {
 		// Neither BTF nor debug information: measure.
 		if measured, merr := openCalibrated(o); merr == nil {
 			return measured, nil
