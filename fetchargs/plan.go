@@ -286,7 +286,7 @@ func (p *Planner) add(r read) (Slot, error) {
 // asked for each of them.
 func (p *Planner) chain(ref Ref) (int, error) {
 	loads := ref.loads
-	direct := ref.base.Kind == Symbol || ref.base.Kind == Memory // memory that is always there
+	direct := ref.nonNull || ref.base.Kind == Symbol || ref.base.Kind == Memory // memory that is always there
 	if !ref.lvalue {
 		// The last load, or the base, is the value itself: it is followed
 		// by nobody.

@@ -18,6 +18,9 @@ type Target struct {
 	// NoParams, if not "", says why parameters cannot be named here
 	// although Func is known ("the probe is not at the function's start").
 	NoParams string
+	// NonNull are parameters that are never NULL here. What they point to is
+	// read without fetching them too.
+	NonNull []string
 	// Record are the fields of a static tracepoint. They take the place of
 	// parameters.
 	Record []RecordField
@@ -40,6 +43,7 @@ type Ref struct {
 
 	bitOff, bitSize int // of a bit field, at off
 	recordedText    bool
+	nonNull         bool // base is a pointer that is never NULL
 }
 
 // Resolve finds what e denotes at the target. Of alternatives it takes the
@@ -126,7 +130,7 @@ func (r *resolver) parameter(n nameNode) (Ref, error) {
 				return Ref{}, r.fail(n, ErrNotFetchable, "%v", err)
 			}
 		}
-		return Ref{base: base, Type: p.Type}, nil
+		return Ref{base: base, Type: p.Type, nonNull: slices.Contains(t.NonNull, n.name)}, nil
 	}
 	err := r.fail(n, ErrNoMember, "%s has no parameter %q; it has %s", t.Func.Name, n.name, list(names))
 	err.(*ExprError).suggest(n.name, names)

@@ -112,7 +112,7 @@ func (p *Program) compileFunc(src *Source, pr *Probe, k Kernel) (*Compiled, erro
 	}
 	c := newCompiled(src, symbol, k)
 	c.Offset = pr.Offset
-	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect}
+	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect, NonNull: pr.NonNull}
 	if proto, err := k.Types.FuncNamed(symbol); err == nil {
 		t.Func = proto
 	} else if !errors.Is(err, fetchargs.ErrNoType) {

@@ -68,6 +68,9 @@ type Probe struct {
 	Return bool
 	// Optional: a kernel without any of the functions does not need it.
 	Optional bool
+	// NonNull are parameters that are never NULL, so that they need not be
+	// fetched to know whether what they point to could be.
+	NonNull []string
 	// Only are conditions without which there is no event. They are checked
 	// in user space: one that is nearly always true is not worth an argument
 	// of its own and a filter in the kernel.

@@ -27,7 +27,8 @@ skprobe udp --send --where 'rport == 53'`,
 		Flag:  "send",
 		Short: "a datagram, or a part of a corked one, is sent",
 		Probes: []event.Probe{{
-			Funcs: []string{"udp_sendmsg"},
+			Funcs:   []string{"udp_sendmsg"},
+			NonNull: []string{"sk", "msg"},
 			// udpv6_sendmsg calls udp_sendmsg for an IPv4-mapped
 			// destination. The socket is then one of IPv6, and the send
 			// has been seen already.
@@ -35,6 +36,7 @@ skprobe udp --send --where 'rport == 53'`,
 			Fields: udpSend(event.Sock4, event.Sockaddr4, given4, cork4),
 		}, {
 			Funcs:    []string{"udpv6_sendmsg"},
+			NonNull:  []string{"sk", "msg"},
 			Optional: true, // CONFIG_IPV6
 			Fields:   udpSend(event.Sock, event.Sockaddr, given6, cork6, cork4),
 		}},
@@ -47,8 +49,9 @@ skprobe udp --send --where 'rport == 53'`,
 			// udp_recvmsg and udpv6_recvmsg, in the receiver's context. len
 			// is what recvmsg returns, and negative for MSG_PEEK. A peek of no
 			// byte is told from a receive by the queue's own reference.
-			Funcs: []string{"skb_consume_udp"},
-			Only:  []event.Cond{{Field: "taken", Op: event.AtLeast, Num: 1}},
+			Funcs:   []string{"skb_consume_udp"},
+			NonNull: []string{"sk", "skb"},
+			Only:    []event.Cond{{Field: "taken", Op: event.AtLeast, Num: 1}},
 			Fields: []event.Field{
 				{Expr: "sk", Kind: event.Sock, Parts: udpSock},
 				{Expr: "skb", Kind: event.Received(), Parts: []event.Pick{
