@@ -144,7 +144,7 @@ func (m *model) grow(o operand) operand {
 		}
 		to, from := m.integer(), x
 		if to.Size >= from.typ.Size {
-			to = from.typ // a cast does not widen
+			// A cast does not widen.
 			x.text = fmt.Sprintf("((%s)%s)", []string{"u64", "s64"}[m.rand.IntN(2)], x.text)
 			return x
 		}
