@@ -32,11 +32,14 @@ func (m *measurement) oneCPU() error {
 	if err != nil {
 		return err
 	}
-	for _, format := range []string{"json", "table"} {
-		for _, to := range []string{filepath.Join(m.tmp, "events"), os.DevNull} {
-			if err := m.traced(t, format, to); err != nil {
-				return err
-			}
+	file := filepath.Join(m.tmp, "events")
+	for _, run := range []struct {
+		format, to, backend string
+	}{
+		{"json", file, "auto"}, {"json", os.DevNull, "auto"}, {"table", file, "auto"}, {"json", file, "tracefs"}, {"json", os.DevNull, "tracefs"},
+	} {
+		if err := m.traced(t, run.format, run.to, run.backend); err != nil {
+			return err
 		}
 	}
 	if err := m.varied(t); err != nil {
@@ -80,7 +83,7 @@ func (m *measurement) varied(t *costs) error {
 		return err
 	}
 	own := &costs{base: base}
-	if err := m.traced(own, "json", os.DevNull); err != nil {
+	if err := m.traced(own, "json", os.DevNull, "auto"); err != nil {
 		return err
 	}
 	for _, r := range own.rows {
@@ -149,13 +152,15 @@ func (m *measurement) watch(args ...string) (*watched, error) {
 	return &watched{sending: s, own: after - before, resident: resident, counts: c}, err
 }
 
+var formatNames = map[string]string{"json": "JSON", "table": "table"}
+
 // traced measures a live run.
-func (m *measurement) traced(t *costs, format, to string) error {
+func (m *measurement) traced(t *costs, format, to, backend string) error {
 	var all []*sending
 	var own []time.Duration
 	var resident int64
 	for range m.repeat {
-		w, err := m.watch("--format", format, "-o", to)
+		w, err := m.watch("--format", format, "--backend", backend, "-o", to)
 		if err != nil {
 			return err
 		}
@@ -165,8 +170,12 @@ func (m *measurement) traced(t *costs, format, to string) error {
 		all, own, resident = append(all, w.sending), append(own, w.own), max(resident, w.resident)
 	}
 	s, o := middle(all), median(own)
-	t.add(fmt.Sprintf("skprobe, %s to %s", format, place(to)), s, &o)
-	if format == "json" && m.vary == 1 {
+	what := fmt.Sprintf("skprobe, %s to %s", formatNames[format], place(to))
+	if backend != "auto" {
+		what += ", --backend " + backend
+	}
+	t.add(what, s, &o)
+	if format == "json" && backend == "auto" && m.vary == 1 {
 		where := "JSON to " + place(to)
 		m.check("slow-down of the load, "+where, ratio(s.Elapsed, t.base.Elapsed), maxSlowDown, "×")
 		m.check("skprobe's own work per event, "+where, perEvent(o, m.sends), maxOwn, " µs")
