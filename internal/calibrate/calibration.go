@@ -67,7 +67,7 @@ func Solve(r *Recording) *Result {
 	s.solveNeigh()
 	s.solveMsg()
 	s.confirmRest()
-	return s.result()
+	return s.result(r.Names)
 }
 
 // solveAll finds the members of one kind of memory whose size is known. Two
@@ -105,123 +105,6 @@ func (s *solver) solveNet() {
 	for _, sm := range samples {
 		s.nets[uint32(u32at(sm.want["net.inum"], 0))] = sm.addr
 	}
-}
-
-func (s *solver) solveSock() {
-	samples := sockSamples(s.scenes)
-	for _, sc := range s.scenes {
-		if net := s.nets[sc.NetNS]; net != 0 && sc.Sock != nil {
-			sc.Sock["sock.net"] = le64(net)
-		}
-	}
-	s.solveAll("sock", samples)
-	s.solveProtocol(samples)
-	s.solveBacklog(samples)
-	s.solveInet6(samples)
-}
-
-// solveProtocol finds sk_protocol. It was a bit field of 8 bits in front of
-// sk_type until 5.5, and has 16 bits beside it since (include/net/sock.h).
-func (s *solver) solveProtocol(samples []sample) {
-	p := find(samples, "sock.protocol", 1, 1)
-	if typ := s.places["sock.type"]; p.ok && typ.ok {
-		switch wide := typ.off - p.off; {
-		case wide == 1:
-			p.size = 1
-		case (wide == 2 || wide == -2) && p.off%2 == 0 && zeros(samples, "sock.protocol", p.off+1, 1):
-			p.size = 2
-		default:
-			p.ok = false
-		}
-	} else {
-		p.ok = false
-	}
-	s.places["sock.protocol"] = p
-}
-
-// zeros tells whether there are n zeros at off in each sample that has the key.
-func zeros(samples []sample, key string, off, n int) bool {
-	for _, sm := range samples {
-		if sm.want[key] != nil && (off+n > len(sm.mem) || len(bytes.Trim(sm.mem[off:off+n], "\x00")) > 0) {
-			return false
-		}
-	}
-	return true
-}
-
-// solveBacklog finds the two counters of a listening socket, which are
-// neighbours of one type: 16 bits, later 32.
-func (s *solver) solveBacklog(samples []sample) {
-	const have, most = "sock.ack_backlog", "sock.max_ack_backlog"
-	a, b := find(samples, have, 2, 2), find(samples, most, 2, 2)
-	size := 0
-	if a.ok && b.ok {
-		size = stride(a.off, b.off)
-	}
-	ok := size == 2 || size == 4 && zeros(samples, have, a.off+2, 2) && zeros(samples, most, b.off+2, 2)
-	a.size, b.size, a.ok, b.ok = size, size, ok, ok
-	s.places[have], s.places[most] = a, b
-}
-
-// maxSock is more than the largest socket has, which is struct tcp6_sock.
-const maxSock = 4096
-
-// solveInet6 finds pinet6: it points into the same object for a socket of IPv6
-// (struct udp6_sock and its like), and nowhere for one of IPv4. Until 3.12 the
-// socket's addresses are there.
-func (s *solver) solveInet6(samples []sample) {
-	p := place{size: 8}
-	var six, four []sample
-	for _, sm := range samples {
-		switch f := sm.want["sock.family"]; {
-		case f == nil || sm.want["sock.num"] == nil:
-		case bytes.Equal(f, le16(10)):
-			six = append(six, sm)
-		default:
-			four = append(four, sm)
-		}
-	}
-	inside := func(sm sample, off int) bool {
-		v := u64at(sm.mem, off)
-		return v > sm.addr && v < sm.addr+maxSock && v%8 == 0
-	}
-	for off := 0; off+8 <= sockWindow; off += 8 {
-		fits := len(six) >= 2 && len(four) >= 2
-		for _, sm := range six {
-			fits = fits && off+8 <= len(sm.mem) && inside(sm, off)
-		}
-		for _, sm := range four {
-			fits = fits && off+8 <= len(sm.mem) && u64at(sm.mem, off) == 0
-		}
-		if fits {
-			p.candidates = append(p.candidates, off)
-		}
-	}
-	p.samples, p.evidence = len(six)+len(four), 64
-	if len(p.candidates) == 1 {
-		p.ok, p.off = true, p.candidates[0]
-	}
-	s.places["sock.pinet6"] = p
-	if !p.ok {
-		return
-	}
-	// What lies beyond is no part of struct sock_common.
-	var infos []sample
-	for _, sm := range six {
-		start := int(u64at(sm.mem, p.off) - sm.addr)
-		if start >= len(sm.mem) {
-			continue // struct tcp6_sock is larger than what was read
-		}
-		for _, key := range []string{"sock.v6_rcv_saddr", "sock.v6_daddr"} {
-			if q := s.places[key]; q.ok && q.off >= start {
-				q.ok = false
-				s.places[key] = q
-			}
-		}
-		infos = append(infos, sample{sm.addr + uint64(start), sm.mem[start:], map[string][]byte{
-			"pinfo.saddr": sm.want["sock.v6_saddr"], "pinfo.rcv_saddr": sm.want["sock.v6_rcv_saddr"], "pinfo.daddr": sm.want["sock.v6_daddr"]}})
-	}
-	s.solveAll("pinfo", infos)
 }
 
 func (s *solver) solveDev() {
@@ -286,7 +169,7 @@ func (s *solver) sends(fn string) []call {
 	return calls
 }
 
-func (s *solver) result() *Result {
+func (s *solver) result(names map[string]string) *Result {
 	r := &Result{}
 	for i := range members {
 		m := &members[i]
@@ -317,6 +200,9 @@ func (s *solver) result() *Result {
 		done = append(done, sig.fn)
 		c := s.funcs[sig.fn]
 		f := Function{Name: sig.fn, OK: c.ok, Result: c.result, Params: c.params, Why: c.why}
+		if name := names[sig.fn]; name != "" {
+			f.Name = name
+		}
 		if c.ok {
 			f.Why = fmt.Sprintf("%d calls show %s", c.calls, strings.Join(c.must, ", "))
 		}

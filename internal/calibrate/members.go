@@ -2,14 +2,13 @@ package calibrate
 
 // A member is one that is sought.
 type member struct {
-	key    string // by which samples name it: of the kind of memory, and its own
-	owner  string // the struct that it belongs to
-	path   string // within that
-	typ    string // C type; see typeOf
-	size   int    // in bytes; 0: it is found out
-	align  int
-	extra  bool // not of every kernel, or not needed by a tool: no word if it is not found
-	reason string
+	key   string // by which samples name it: of the kind of memory, and its own
+	owner string // the struct that it belongs to
+	path  string // within that
+	typ   string // C type; see typeOf
+	size  int    // in bytes; 0: it is found out
+	align int
+	extra bool // not of every kernel, or not needed by a tool: no word if it is not found
 }
 
 // members are what is sought, with the kind of memory in which it is: "sock" is
@@ -48,7 +47,7 @@ var members = []member{
 	{key: "sock.cork4_dport", owner: "struct inet_sock", path: "cork.fl.u.ip4.uli.ports.dport", typ: "__be16", size: 2, align: 2},
 	{key: "sock.cork6_daddr", owner: "struct inet_sock", path: "cork.fl.u.ip6.daddr", typ: "struct in6_addr", size: 16, align: 4},
 	{key: "sock.cork6_dport", owner: "struct inet_sock", path: "cork.fl.u.ip6.uli.ports.dport", typ: "__be16", size: 2, align: 2},
-	{key: "sock.pinet6", owner: "struct inet_sock", path: "pinet6", typ: "*struct ipv6_pinfo", align: 8},
+	{key: "sock.pinet6", owner: "struct inet_sock", path: "pinet6", typ: "*struct ipv6_pinfo", align: 8, extra: true},
 	// struct ipv6_pinfo, include/linux/ipv6.h; the addresses of the socket are in it until 3.12.
 	{key: "pinfo.saddr", owner: "struct ipv6_pinfo", path: "saddr", typ: "struct in6_addr", size: 16, align: 4, extra: true},
 	{key: "pinfo.rcv_saddr", owner: "struct ipv6_pinfo", path: "rcv_saddr", typ: "struct in6_addr", size: 16, align: 4, extra: true},

@@ -4,8 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-
-	"golang.org/x/sys/unix"
+	"os"
 
 	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/kprobe"
@@ -20,13 +19,14 @@ type probes struct {
 	reader *kprobe.Reader
 	merger *merger
 	absent []string
+	names  map[string]string // of functions that have another than their first
 }
 
 // define defines the probes. A function that the kernel does not have is noted;
 // the one that marks the steps must be there.
 func define(tfs *tracefs.FS, arch fetchargs.Arch, d fetchargs.Dialect) (_ *probes, err error) {
 	list := targets(d.Arrays, hasInet6())
-	p := &probes{}
+	p := &probes{names: map[string]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())
@@ -40,8 +40,10 @@ func define(tfs *tracefs.FS, arch fetchargs.Arch, d fetchargs.Dialect) (_ *probe
 		}
 		for _, fn := range t.funcs {
 			if err = p.defineAll(tfs, fn, parts); err == nil {
-				// Whatever its name here, the solver knows it by the first.
-				names[i] = t.funcs[0]
+				// The solver knows it by the first name.
+				if names[i] = t.funcs[0]; fn != names[i] {
+					p.names[names[i]] = fn
+				}
 				break
 			}
 		}
@@ -55,12 +57,10 @@ func define(tfs *tracefs.FS, arch fetchargs.Arch, d fetchargs.Dialect) (_ *probe
 	return p, nil
 }
 
-// hasInet6 reports whether there are sockets of IPv6.
+// hasInet6 reports whether there are sockets of IPv6. To try would load the
+// module.
 func hasInet6() bool {
-	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err == nil {
-		unix.Close(fd)
-	}
+	_, err := os.Stat("/proc/net/if_inet6")
 	return err == nil
 }
 

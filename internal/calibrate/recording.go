@@ -2,8 +2,10 @@ package calibrate
 
 // A Recording is what a calibration did and what the kernel was seen to do.
 type Recording struct {
-	Arch  string // as in GOARCH
-	Tag   uint32 // the optname of the first step
+	Arch string // as in GOARCH
+	Tag  uint32 // the optname of the first step
+	// Names are those of functions that have another name on this kernel.
+	Names map[string]string `json:",omitempty"`
 	Steps []*Step
 	Hits  []Hit // in the order of time
 }

@@ -2,7 +2,6 @@ package calibrate
 
 import "encoding/binary"
 
-func u16at(b []byte, off int) uint64 { return uint64(binary.LittleEndian.Uint16(b[off:])) }
 func u32at(b []byte, off int) uint64 { return uint64(binary.LittleEndian.Uint32(b[off:])) }
 func u64at(b []byte, off int) uint64 { return binary.LittleEndian.Uint64(b[off:]) }
 

@@ -38,7 +38,7 @@ func Run(o Options) (_ *Result, err error) {
 		return nil, err
 	}
 	lap(&times.Define)
-	rec := &Recording{Arch: string(o.Arch), Tag: 0x51000000 | rand.Uint32N(1<<11)<<12}
+	rec := &Recording{Arch: string(o.Arch), Names: p.names, Tag: 0x51000000 | rand.Uint32N(1<<11)<<12}
 	notes, err := p.record(rec, func() { lap(&times.Open) })
 	lap(&times.Traffic)
 	// Removal waits for other processors, and solving does not.
@@ -191,11 +191,17 @@ func (t *traffic) route() {
 // differ. Where there is no IPv6 nothing of it is found.
 func (t *traffic) addresses(first bool) {
 	if first {
-		// A setting of the namespace, which is ours.
+		// Settings of the namespace, which is ours; there are none without IPv6.
 		_ = os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("0"), 0)
 		_ = os.WriteFile("/proc/sys/net/ipv6/conf/lo/disable_ipv6", []byte("0"), 0)
 	}
 	t.six = nil
+	if !hasInet6() {
+		if first {
+			t.notes = append(t.notes, "there is no IPv6 here, so nothing of it is found")
+		}
+		return
+	}
 	for range 7 {
 		a := random6(0xfd)
 		if err := addAddress(a); err != nil {
