@@ -126,6 +126,14 @@ func onCPU(t testing.TB, cpu int, f func()) {
 //	exec:JOBS    in this process, after execve
 const workerEnv = "SKPROBE_TEST_TRACE_WORKER"
 
+// A worker keeps to its main thread, as the program that skprobe starts does: that is the one whose number is watched. The kernel looks
+// at the number when it switches to a thread, so one that takes over the number by execve would not be watched until the next switch.
+func init() {
+	if os.Getenv(workerEnv) != "" {
+		runtime.LockOSThread()
+	}
+}
+
 func work(jobs string) {
 	for job := range strings.SplitSeq(jobs, ",") {
 		verb, arg, _ := strings.Cut(job, ":")
