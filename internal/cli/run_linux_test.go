@@ -337,7 +337,13 @@ func TestStrict(t *testing.T) {
 			break
 		}
 	}
-	if shown+lost != 500 || lost == 0 {
+	// In a tracing instance, names and ends of threads share the rings: one that
+	// is lost is counted too.
+	names := 0
+	if os.Getenv("SKPROBE_BACKEND") == "tracefs" {
+		names = 20
+	}
+	if n := shown + lost; n < 500 || n > 500+names || lost == 0 {
 		t.Errorf("%d shown and %d lost of 500: %q", shown, lost, r.Stderr)
 	}
 	if r := clitest.Do(t, "udp", "--strict", "--duration", "10ms").OK(); !strings.HasSuffix(r.Stderr, "0 events\n") {
