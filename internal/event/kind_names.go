@@ -2,7 +2,6 @@ package event
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -62,19 +61,16 @@ func CheckKind(name string) error {
 
 // kindNamed returns a kind for a field whose expression has the type t.
 func kindNamed(name string, t *fetchargs.Type, sym Symbolizer) (*Kind, error) {
-	if err := CheckKind(name); err != nil {
-		return nil, err
+	for _, m := range kindMakers {
+		switch {
+		case m.kind.Name != name:
+		case m.make != nil:
+			return m.make(t, sym)
+		default:
+			return m.kind, nil
+		}
 	}
-	i := slices.IndexFunc(kindMakers, func(m struct {
-		kind *Kind
-		make func(t *fetchargs.Type, sym Symbolizer) (*Kind, error)
-	}) bool {
-		return m.kind.Name == name
-	})
-	if m := kindMakers[i]; m.make != nil {
-		return m.make(t, sym)
-	}
-	return kindMakers[i].kind, nil
+	return nil, CheckKind(name)
 }
 
 // kindOf is the kind of a field that names none, by its C type.

@@ -17,8 +17,7 @@ import (
 
 const arch = fetchargs.Arch(runtime.GOARCH)
 
-// openTracefs finds tracefs, or mounts it where nobody sees it, and takes away
-// what dead skprobes left.
+// openTracefs finds tracefs, or mounts it where nobody sees it.
 func openTracefs() (*tracefs.FS, error) {
 	if err := kernel.SupportedArch(runtime.GOARCH); err != nil {
 		return nil, refused("", err)

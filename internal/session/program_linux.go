@@ -25,12 +25,12 @@ func MaybeStart() {
 	if len(os.Args) < 3 || os.Args[0] != startArg {
 		return
 	}
-	go_ := os.NewFile(3, "armed")
+	armed := os.NewFile(3, "armed")
 	var b [1]byte
-	if n, _ := go_.Read(b[:]); n != 1 {
+	if n, _ := armed.Read(b[:]); n != 1 {
 		os.Exit(ExitFailed) // skprobe gave up
 	}
-	go_.Close()
+	armed.Close()
 	err := syscall.Exec(os.Args[1], os.Args[2:], os.Environ())
 	fmt.Fprintf(os.Stderr, "skprobe: %s: %v\n", os.Args[1], err)
 	os.Exit(statusOfExec(err))
