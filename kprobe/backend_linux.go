@@ -72,6 +72,7 @@ func openPerf(sources []Source, o ReaderOptions) (rings, error) {
 	cfg := perfring.Config{
 		Pids: o.PIDs, Inherit: o.Inherit, EnableOnExec: o.EnableOnExec,
 		Stack: o.Stack, Comm: true, Latency: o.Latency, Pages: pages(o.RingSize), Batch: o.Batch,
+		Every: o.Every, Tick: o.Tick,
 	}
 	for _, s := range sources {
 		cfg.Events = append(cfg.Events, perfring.Event{ID: s.Probe.ID, Filter: s.Filter})
@@ -101,6 +102,7 @@ func openTracefs(sources []Source, o ReaderOptions) (rings, error) {
 	cfg := tracering.Config{
 		FS: sources[0].Probe.fs, Pids: o.PIDs, Inherit: o.Inherit, EnableOnExec: o.EnableOnExec,
 		Stack: o.Stack, Latency: o.Latency, Size: o.RingSize, Batch: o.Batch,
+		Every: o.Every, Tick: o.Tick,
 	}
 	for _, s := range sources {
 		cfg.Events = append(cfg.Events, tracering.Event{Group: s.Probe.Spec.Group, Name: s.Probe.Spec.Event, ID: uint16(s.Probe.ID), Filter: s.Filter})

@@ -41,6 +41,13 @@ type ReaderOptions struct {
 	// Batch, if not nil, is called after the records of one look at the
 	// rings were delivered.
 	Batch func() error
+	// Every, if not 0, is how often [Reader.Read] calls Tick, whether there are
+	// records or not: after the records of before that time (nanoseconds,
+	// CLOCK_MONOTONIC) and before the later ones; where the records' clock is
+	// another, after what was there. It is called from where the records are
+	// delivered, and its error ends Read.
+	Every time.Duration
+	Tick  func(time uint64) error
 }
 
 // A Record is one hit of a probe. It is valid until the next is read.

@@ -45,6 +45,10 @@ type Config struct {
 	EnableOnExec bool
 	// Batch, if not nil, is called by Read after the samples of each look at the rings that had some. Its error ends Read.
 	Batch func() error
+	// Every, if not 0, is how often Read calls Tick, whether there are records or not: after the records of before that time (nanoseconds,
+	// CLOCK_MONOTONIC) and before the later ones, with ClockPerf after what was there. Its error ends Read.
+	Every time.Duration
+	Tick  func(time uint64) error
 }
 
 // Event is one tracepoint.

@@ -14,6 +14,8 @@ import (
 
 	"github.com/elastic/go-perf"
 	"golang.org/x/sys/unix"
+
+	"github.com/skprobe/skprobe/internal/timemerge"
 )
 
 // Rings are the open events and their rings. Enable, Disable, Lost and Close may be called at any time; Read and Drain by one
@@ -29,6 +31,7 @@ type Rings struct {
 	wake    *waker
 	alarm   *alarm // nil where there are too many events for one
 	merge   merger
+	ticks   timemerge.Ticks
 	warning error
 
 	reading sync.Mutex // held by Read and Drain: Close waits for it before it unmaps
@@ -54,7 +57,7 @@ func Open(cfg Config) (*Rings, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Rings{cfg: cfg}
+	r := &Rings{cfg: cfg, ticks: timemerge.Ticks{Every: cfg.Every, Call: cfg.Tick}}
 	r.raiseFileLimit(len(cpus))
 	if err := r.open(cpus); err != nil {
 		r.Close()

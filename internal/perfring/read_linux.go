@@ -55,6 +55,7 @@ func (r *Rings) Read(ctx context.Context, fn func(*Record) error) error {
 	stop := context.AfterFunc(ctx, func() { r.wake.interrupt() })
 	defer stop()
 	defer r.alarm.clear()
+	r.ticks.Start(monotonic())
 	quiet := 0 // looks that found nothing
 	for {
 		if r.closed.Load() {
@@ -93,13 +94,13 @@ func (r *Rings) sleep(ctx context.Context, quiet int) error {
 		pause /= 2
 	}
 	if r.alarm == nil || quiet < quietLooks {
-		return r.wake.wait(pause, ctx, &r.closed)
+		return r.wake.wait(r.ticks.Pause(pause, monotonic()), ctx, &r.closed)
 	}
 	if err := r.alarm.set(); err != nil {
 		return err
 	}
 	if r.empty() {
-		if err := r.wake.wait(0, ctx, &r.closed); err != nil {
+		if err := r.wake.wait(r.ticks.Pause(0, monotonic()), ctx, &r.closed); err != nil {
 			return err
 		}
 	}
@@ -122,22 +123,43 @@ func (r *Rings) empty() bool {
 	return true
 }
 
-// look delivers what is complete.
+// look delivers what is complete, and makes the ticks.
 func (r *Rings) look(fn func(*Record) error) error {
 	r.looks++
-	limit := uint64(math.MaxUint64)
-	if len(r.rings) > 1 {
-		if r.clock == ClockMonotonic {
-			limit = monotonic() - uint64(horizon(r.cfg.Latency))
-		} else {
+	now := monotonic()
+	if r.clock != ClockMonotonic {
+		limit := uint64(math.MaxUint64)
+		if len(r.rings) > 1 {
 			limit = r.newest
 		}
+		if err := r.upTo(limit, fn); err != nil {
+			return err
+		}
+		return r.ticks.Late(now)
 	}
-	return r.upTo(limit, fn)
+	limit := uint64(math.MaxUint64)
+	if len(r.rings) > 1 {
+		now -= uint64(horizon(r.cfg.Latency))
+		limit = now
+	}
+	if err := r.scan(); err != nil {
+		return err
+	}
+	defer r.settle()
+	return r.ticks.Deliver(now, limit, func(limit uint64) error { return r.merge.deliver(limit, fn) })
 }
 
 // upTo delivers what is in the rings up to the time limit.
 func (r *Rings) upTo(limit uint64, fn func(*Record) error) error {
+	if err := r.scan(); err != nil {
+		return err
+	}
+	defer r.settle()
+	return r.merge.deliver(limit, fn)
+}
+
+// scan finds the records in the rings.
+func (r *Rings) scan() error {
 	for _, ring := range r.merge.rings {
 		if err := ring.scan(); err != nil {
 			return err
@@ -146,11 +168,14 @@ func (r *Rings) upTo(limit uint64, fn func(*Record) error) error {
 			r.newest = max(r.newest, ring.index[n-1].time)
 		}
 	}
-	err := r.merge.deliver(limit, fn)
+	return nil
+}
+
+// settle gives the kernel the room of what was delivered.
+func (r *Rings) settle() {
 	for _, ring := range r.merge.rings {
 		ring.settle()
 	}
-	return err
 }
 
 // Drain delivers everything that is still in the rings, in the order of time: call it after Disable. An error of fn ends it.

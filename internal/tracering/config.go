@@ -46,6 +46,8 @@ type Config struct {
 	Stack   bool
 	Latency time.Duration
 	Batch   func() error
+	Every   time.Duration
+	Tick    func(time uint64) error
 }
 
 // Event is one event: dynamic or static.

@@ -32,6 +32,7 @@ type Rings struct {
 	foreign  bool                              // another pid namespace than the initial one: processes cannot be told
 	queues   []*queue
 	merge    timemerge.Merger
+	ticks    timemerge.Ticks
 	wake     *waker
 	marks    bool // wake ends a pause when a ring is a quarter full
 	warning  error
@@ -63,7 +64,7 @@ func Open(cfg Config) (*Rings, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	r := &Rings{cfg: cfg, foreign: inOtherPidNamespace()}
+	r := &Rings{cfg: cfg, foreign: inOtherPidNamespace(), ticks: timemerge.Ticks{Every: cfg.Every, Call: cfg.Tick}}
 	if r.foreign && cfg.Pids != nil {
 		return nil, fmt.Errorf("limit to processes: tracefs numbers them as the initial pid namespace does, and this is another: %w", errors.ErrUnsupported)
 	}

@@ -55,6 +55,7 @@ func (r *Rings) Read(ctx context.Context, fn func(*perfring.Record) error) error
 	defer r.reading.Unlock()
 	stop := context.AfterFunc(ctx, r.wake.interrupt)
 	defer stop()
+	r.ticks.Start(monotonic())
 	longest := r.cfg.Latency - r.cfg.horizon()
 	pause := longest
 	for {
@@ -74,7 +75,7 @@ func (r *Rings) Read(ctx context.Context, fn func(*perfring.Record) error) error
 			}
 		}
 		pause = r.nextPause(pause, longest)
-		if err := r.wake.wait(pause, ctx, &r.closed); err != nil {
+		if err := r.wake.wait(r.ticks.Pause(pause, monotonic()), ctx, &r.closed); err != nil {
 			return err
 		}
 	}
@@ -90,29 +91,41 @@ func (r *Rings) nextPause(last, longest time.Duration) time.Duration {
 	return max(minPause, min(next, 2*last, longest))
 }
 
-// look reads the rings, and delivers what is complete: of what no older record will come.
+// look reads the rings, delivers what is complete (of what no older record will come), and makes the ticks.
 func (r *Rings) look(fn func(*perfring.Record) error) error {
+	now := monotonic()
+	alone := len(r.queues) == 1 && !r.cfg.Stack // the stack of the newest record may not be there yet
 	if r.clock != perfring.ClockMonotonic {
 		limit := r.newest
-		if len(r.queues) == 1 && !r.cfg.Stack { // the stack of the newest record may not be there yet
+		if alone {
 			limit = math.MaxUint64
 		}
-		return r.upTo(math.MaxUint64-1, limit, fn)
+		if err := r.upTo(math.MaxUint64-1, limit, fn); err != nil {
+			return err
+		}
+		return r.ticks.Late(now)
 	}
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
-		return os.NewSyscallError("clock_gettime", err)
+	complete := now - uint64(r.cfg.horizon())
+	limit := complete
+	if alone {
+		complete, limit = now, math.MaxUint64
 	}
-	now := uint64(t.Nano())
-	limit := now - uint64(r.cfg.horizon())
-	if len(r.queues) == 1 && !r.cfg.Stack {
-		limit = math.MaxUint64
+	if err := r.read(now); err != nil {
+		return err
 	}
-	return r.upTo(now, limit, fn)
+	return r.ticks.Deliver(complete, limit, func(limit uint64) error { return r.deliverTo(limit, fn) })
 }
 
 // upTo reads all rings, as they are at a time, and delivers what they had up to the time limit.
 func (r *Rings) upTo(now, limit uint64, fn func(*perfring.Record) error) error {
+	if err := r.read(now); err != nil {
+		return err
+	}
+	return r.deliverTo(limit, fn)
+}
+
+// read reads all rings, as they are at a time.
+func (r *Rings) read(now uint64) error {
 	for _, q := range r.queues {
 		if err := r.fill(q, now); err != nil {
 			return err
@@ -121,6 +134,11 @@ func (r *Rings) upTo(now, limit uint64, fn func(*perfring.Record) error) error {
 			r.newest = max(r.newest, q.items[n-1].time)
 		}
 	}
+	return nil
+}
+
+// deliverTo delivers what was read up to the time limit.
+func (r *Rings) deliverTo(limit uint64, fn func(*perfring.Record) error) error {
 	if found := r.found.Swap(nil); found != nil {
 		for tid, process := range *found {
 			if _, known := r.threads.process[tid]; !known {
@@ -238,3 +256,11 @@ func (r *Rings) page() *page {
 }
 
 func (r *Rings) free(p *page) { r.spare = append(r.spare, p) }
+
+func monotonic() uint64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &t); err != nil {
+		return math.MaxUint64
+	}
+	return uint64(t.Nano())
+}
