@@ -33,13 +33,15 @@ var architecture = map[string][]string{
 	"internal/cli": {"internal/session", "internal/tools", "internal/event", "internal/output", "fetchargs", "github.com/spf13/..."},
 	// One run: resolve, compile, attach, read, filter, write, close. It is where
 	// all others meet.
-	"internal/session": {"internal/event", "internal/filter", "internal/ktype", "internal/calibrate", "internal/kernel", "internal/output",
+	"internal/session": {"internal/event", "internal/filter", "internal/ktype", "internal/calibrate", "internal/kernel", "internal/output", "internal/track",
 		"kprobe", "tracefs", "fetchargs", "golang.org/x/sys/unix"},
 
 	// Declarations, one file each. They know no kernel.
-	"internal/tools": {"internal/event", "internal/packet"},
+	"internal/tools": {"internal/event", "internal/packet", "internal/track"},
 	// What a tool is made of, and how it is compiled, decoded and compared. Pure.
-	"internal/event": {"fetchargs", "internal/packet"},
+	"internal/event": {"fetchargs", "internal/packet", "internal/track"},
+	// Bounded memory of sockets and packets that come and go. Pure.
+	"internal/track": {},
 	// Bytes of a packet to fields. Pure.
 	"internal/packet": {},
 	// --where, and what of it the kernel can decide. Pure.

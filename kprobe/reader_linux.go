@@ -28,6 +28,9 @@ type ReaderOptions struct {
 	// EnableOnExec starts recording when one of PIDs next executes a
 	// program, so that Enable is not needed.
 	EnableOnExec bool
+	// Family are processes of which [Reader.IsFamily] is to know the
+	// descendants, while records are not limited to them.
+	Family []int
 	// Cgroup is the folder of a cgroup to which the records are limited, of
 	// the unified hierarchy or of perf_event's; "" for none.
 	Cgroup string
@@ -74,13 +77,14 @@ type Reader struct {
 	last    uint16         // what was looked up last, since one event often comes many times
 	source  int
 	comms   comms
+	family  family
 	record  Record
 }
 
 // NewReader opens the probes, with their filters set and not yet recording.
 // Nothing that a filter would hold back is ever read.
 func NewReader(sources []Source, o ReaderOptions) (*Reader, error) {
-	r := &Reader{index: map[uint16]int{}, comms: comms{byThread: map[uint32]string{}}}
+	r := &Reader{index: map[uint16]int{}, comms: comms{byThread: map[uint32]string{}}, family: newFamily(o.Family)}
 	for i, s := range sources {
 		if s.Probe.ID > 0xffff {
 			return nil, fmt.Errorf("kprobe: event %s has the number %d, more than a record can tell", s.Probe.Spec.Event, s.Probe.ID)
@@ -123,6 +127,7 @@ var errShort = errors.New("kprobe: a record is too short for the number of its e
 func (r *Reader) deliver(rec *perfring.Record, fn func(*Record) error) error {
 	if rec.Kind != perfring.Sample {
 		r.comms.update(rec)
+		r.family.update(rec)
 		return nil
 	}
 	if len(rec.Raw) < 8 {
@@ -141,6 +146,10 @@ func (r *Reader) deliver(rec *perfring.Record, fn func(*Record) error) error {
 	}
 	return fn(&r.record)
 }
+
+// IsFamily reports whether a process is one of [ReaderOptions.Family], or was
+// made by one of them until now.
+func (r *Reader) IsFamily(pid uint32) bool { return r.family.members[pid] }
 
 // Monotonic reports whether the times are of CLOCK_MONOTONIC (from 4.1).
 func (r *Reader) Monotonic() bool { return r.rings.Clock() == perfring.ClockMonotonic }

@@ -93,6 +93,9 @@ Events go to standard output, messages to standard error. Exit status: 0 done;
 	root.AddGroup(&cobra.Group{ID: "tools", Title: "Tools:"}, &cobra.Group{ID: "kernel", Title: "This kernel:"})
 	for _, t := range tools.All() {
 		root.AddCommand(a.tool(t))
+		for _, as := range t.Aliases {
+			root.AddCommand(a.alias(t, as))
+		}
 	}
 	root.AddCommand(a.probe(), a.vars(), a.list(), a.offsets(), a.calibrate(), a.doctor(), a.cleanup(), a.version(), a.man())
 	return root

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"path"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -61,8 +62,14 @@ func (a *app) listTools(glob string) (n int) {
 			fmt.Fprintf(a.stdout, "%-16s %s\n", t.Name, t.Short)
 			n++
 		}
+		for _, as := range t.Aliases {
+			if match(as.Name) {
+				fmt.Fprintf(a.stdout, "%-16s the same as %s\n", as.Name, strings.Join(append([]string{t.Name}, as.Args...), " "))
+				n++
+			}
+		}
 		for _, e := range t.Events {
-			if match(e.Name) {
+			if match(e.Name) && !e.Hidden {
 				fmt.Fprintf(a.stdout, "  %-14s %s\n", e.Name, e.Short)
 				n++
 			}

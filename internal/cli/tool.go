@@ -15,6 +15,7 @@ import (
 func (a *app) tool(t *event.Tool) *cobra.Command {
 	var flags runFlags
 	only := map[string]*bool{}
+	options := toolOptions{}
 	cmd := &cobra.Command{
 		Use:     t.Name + " [flags] [-- PROGRAM ARGS…]",
 		Short:   t.Short,
@@ -34,6 +35,9 @@ func (a *app) tool(t *event.Tool) *cobra.Command {
 				return err
 			}
 			cfg.Events = selected(only)
+			if err := options.apply(t, cmd.Flags(), cfg); err != nil {
+				return err
+			}
 			a.status, err = session.Run(cmd.Context(), cfg)
 			return err
 		},
@@ -43,25 +47,46 @@ func (a *app) tool(t *event.Tool) *cobra.Command {
 			only[e.Name] = cmd.Flags().Bool(e.Flag, false, "only "+e.Name+": "+e.Short)
 		}
 	}
+	options.register(t, cmd.Flags())
 	flags.register(cmd.Flags())
 	completeFlags(cmd)
 	return cmd
 }
 
-// selected tells which events the flags name; none named means all.
+// alias is the command of a tool under another name.
+func (a *app) alias(t *event.Tool, as event.Alias) *cobra.Command {
+	cmd := a.tool(t)
+	cmd.Use = as.Name + " [flags] [-- PROGRAM ARGS…]"
+	same := strings.Join(append([]string{"skprobe", t.Name}, as.Args...), " ")
+	cmd.Short = "the same as " + same
+	cmd.Long = "The same as " + same + ".\n\n" + cmd.Long
+	cmd.Hidden = true
+	if err := cmd.Flags().Parse(as.Args); err != nil {
+		panic(err) // the declaration is wrong
+	}
+	return cmd
+}
+
+// selected tells which events the flags name, with those that are for no one to
+// see; none named means all.
 func selected(only map[string]*bool) func(*event.Source) bool {
 	any := false
 	for _, on := range only {
 		any = any || *on
 	}
-	return func(e *event.Source) bool { return !any || only[e.Name] != nil && *only[e.Name] }
+	return func(e *event.Source) bool { return !any || e.Hidden || only[e.Name] != nil && *only[e.Name] }
 }
 
 func toolHelp(t *event.Tool) string {
 	var b strings.Builder
 	b.WriteString(t.Long + "\n\nEvents:\n")
 	for _, e := range t.Events {
-		fmt.Fprintf(&b, "  %-14s %s\n", e.Name, e.Short)
+		if !e.Hidden {
+			fmt.Fprintf(&b, "  %-14s %s\n", e.Name, e.Short)
+		}
+	}
+	for _, as := range t.Aliases {
+		fmt.Fprintf(&b, "\n%s is the same as %s.\n", as.Name, strings.Join(append([]string{t.Name}, as.Args...), " "))
 	}
 	if t.Cost != "" {
 		fmt.Fprintf(&b, "\nCost: %s.\n", t.Cost)

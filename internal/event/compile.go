@@ -18,6 +18,10 @@ type Compiled struct {
 	Symbol  string // function, with its module where it has one
 	Offset  uint64
 	Softirq bool
+	// Hidden: its events are not shown.
+	Hidden bool
+	// Ends: its socket is gone after the event.
+	Ends bool
 	// Tracepoint: Symbol is a static event, "group:event". There is nothing
 	// to define.
 	Tracepoint bool
@@ -29,6 +33,7 @@ type Compiled struct {
 	plans  map[pointers]*steps
 	event  *Event // into which all of them decode
 	byName map[string]target
+	socket int // of [Source.Socket], -1 for none
 	// computed fields are not decoded, only cleared for the tool's Reduce.
 	computed []*boundField
 	keys     []string // all that the kernel may filter by, nil for no limit
@@ -88,6 +93,9 @@ func (p *Program) compile(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
 	}
 	if len(c.byName) == 0 && len(p.Missing) > 0 {
 		return nil, p.Missing[len(p.Missing)-1]
+	}
+	if to, ok := c.byName[src.Socket]; ok {
+		c.socket = to.field.out[to.part]
 	}
 	for _, cond := range pr.Only {
 		to, ok := c.byName[cond.Field]

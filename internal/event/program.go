@@ -43,6 +43,7 @@ type Program struct {
 	requested []string // columns that are fetched only on request
 	exact     bool
 	keys      []string // see Tool.Keys; nil for a tool without Reduce
+	owners    bool     // events in softirq are to have their socket's owner
 }
 
 // Compile compiles those events of the tool for which want returns true (all,
@@ -58,15 +59,16 @@ func Compile(t *Tool, want func(*Source) bool, columns []string, k Kernel) (*Pro
 		if want != nil && !want(src) {
 			continue
 		}
+		p.owners = p.owners || src.Softirq && src.Socket != "" && !src.Hidden
 		n := len(p.Probes)
 		for j := range src.Probes {
 			if err := p.add(src, &src.Probes[j], k); err != nil {
 				return nil, err
 			}
 		}
-		if len(p.Probes) > n {
+		if (len(p.Probes) > n || len(src.Probes) == 0) && !src.Hidden {
 			p.Schema.Events = append(p.Schema.Events, src.Name)
-			p.Schema.Task = p.Schema.Task || !src.Softirq
+			p.Schema.Task = p.Schema.Task || !src.Softirq || src.Socket != ""
 		}
 	}
 	if len(p.Probes) == 0 {
@@ -81,7 +83,9 @@ func (p *Program) add(src *Source, pr *Probe, k Kernel) error {
 	columns, missing := len(p.cols), len(p.Missing)
 	c, err := p.compile(src, pr, k)
 	if err == nil {
-		c.keys = p.keys
+		if c.keys = p.keys; src.Hidden && c.keys == nil {
+			c.keys = []string{} // what is not shown must not be filtered
+		}
 		p.Probes = append(p.Probes, c)
 		return nil
 	}
@@ -153,6 +157,9 @@ func (p *Program) arrange(order []string) {
 	for _, c := range p.Probes {
 		c.only.from = -1
 		c.only.rename(to)
+		if c.socket >= 0 {
+			c.socket = to[c.socket]
+		}
 		for _, f := range slices.Concat(c.fields, c.computed) {
 			for i, old := range f.out {
 				if old >= 0 {

@@ -5,9 +5,65 @@ package event
 type Reducer interface {
 	// Event takes the next event, in the order of time, whose computed
 	// columns are absent. It sets them, and calls show for what is to be
-	// shown: this event, others, or none. It must not keep ev.
+	// shown: this event, others, or none. It must not keep ev, but may keep a
+	// Clone. What it shows is at the time Mono, and Task tells whether PID,
+	// TID and Comm are the owner's.
 	Event(ev *Event, show func(*Event) error) error
 	// Evicted returns how many things were forgotten because there were too
 	// many at a time.
 	Evicted() uint64
+}
+
+// A Finisher is a Reducer that has more to show when tracing ends.
+type Finisher interface {
+	Reducer
+	// Finish shows what is left. now is the time at which tracing ended, in
+	// nanoseconds of the events' clock.
+	Finish(now uint64, show func(*Event) error) error
+}
+
+// NewEvent returns an event without values, for a Reducer that shows others
+// than those that happen.
+func (s *Schema) NewEvent(name string) *Event {
+	return &Event{Name: name, Values: make([]Value, len(s.Columns))}
+}
+
+// Clone returns a copy of the event's name, task, times and columns that stays
+// as it is.
+func (ev *Event) Clone() *Event {
+	c := &Event{Name: ev.Name, Wall: ev.Wall, Mono: ev.Mono, CPU: ev.CPU, Task: ev.Task, PID: ev.PID, TID: ev.TID, Comm: ev.Comm,
+		Values: append([]Value(nil), ev.Values...)}
+	if ev.Stack != nil {
+		c.Stack = append([]uint64(nil), ev.Stack...)
+	}
+	for i := range c.Values {
+		if v := &c.Values[i]; v.Text != nil {
+			v.Text = append([]byte(nil), v.Text...)
+		}
+	}
+	return c
+}
+
+// Value returns a column's value, nil for the index -1 of a column that is not
+// there and for one that is absent.
+func (ev *Event) Value(column int) *Value {
+	if column < 0 || !ev.Values[column].Set {
+		return nil
+	}
+	return &ev.Values[column]
+}
+
+// SetNum, SetAddr and SetText set a column's value; for the index -1 of a
+// column that is not there they do nothing. SetText keeps text.
+func (ev *Event) SetNum(column int, n uint64) {
+	if column >= 0 {
+		ev.Values[column] = Value{Set: true, Num: n}
+	}
+}
+
+// SetText: see [Event.SetNum].
+func (ev *Event) SetText(column int, text []byte) {
+	if column >= 0 {
+		ev.Values[column] = Value{Set: true, Text: text}
+	}
 }

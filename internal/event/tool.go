@@ -20,9 +20,13 @@ type Tool struct {
 	Example string // a command line with its use
 	Cost    string // what it costs the traced system, in words
 	Events  []Source
+	// Options are flags of this tool alone.
+	Options []Option
+	// Aliases are other names under which people look for it.
+	Aliases []Alias
 	// Reduce, where it is not nil, makes what is shown of the events that
 	// happen: see [Reducer].
-	Reduce func(*Schema) Reducer
+	Reduce func(*Schema, Settings) Reducer
 	// Keys are columns that are the same in all events of what Reduce puts
 	// together. Only they are filtered in the kernel: Reduce must see the
 	// other events of what is shown.
@@ -43,9 +47,19 @@ type Source struct {
 	// the tool has only one.
 	Flag  string
 	Short string
-	// Softirq: the current task is a bystander, so the event shows none.
+	// Softirq: the current task is a bystander, so the event shows none; with
+	// Socket, it shows the socket's owner where that is known.
 	Softirq bool
-	Probes  []Probe
+	// Socket is the field with the address of the socket that the event is
+	// about: see [Owners].
+	Socket string
+	// Ends: the socket does not exist any more after the event.
+	Ends bool
+	// Hidden: its events are for Owners and Reduce, and not shown. They are
+	// probed whichever of the others are selected.
+	Hidden bool
+	// Probes is empty for events that only Reduce makes.
+	Probes []Probe
 }
 
 // A Probe is one place in the kernel, and what is taken there.

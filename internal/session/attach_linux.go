@@ -28,8 +28,10 @@ type source struct {
 type attached struct {
 	program *event.Program
 	sources []source
-	reduce  event.Reducer // nil where events are shown as they come
-	notes   []string      // for -v
+	owners  *event.Owners   // nil where none are needed
+	reduce  event.Reducer   // nil where events are shown as they come
+	shown   *filter.Program // what decides whether an event is shown, where the kernel cannot because of owners or reduce
+	notes   []string        // for -v
 }
 
 // attach compiles the tool for this kernel and defines its probes. Where the
@@ -72,9 +74,9 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	if err != nil {
 		return nil, err
 	}
-	a := &attached{program: p}
+	a := &attached{program: p, owners: p.NewOwners(), shown: where.Program()}
 	if cfg.Tool.Reduce != nil {
-		a.reduce = cfg.Tool.Reduce(&p.Schema)
+		a.reduce = cfg.Tool.Reduce(&p.Schema, cfg.Settings)
 	}
 	defer func() {
 		if err != nil {
@@ -86,8 +88,8 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	}
 	for _, compiled := range p.Probes {
 		plan := where.Kernel(compiled.Event, compiled)
-		if a.reduce != nil {
-			plan.Never, plan.Rest = false, where.Program() // of what is shown, not of what happens
+		if a.reduce != nil || a.owners != nil {
+			plan.Never, plan.Rest = false, a.shown // of what is shown, not of what happens
 		}
 		if plan.Never {
 			a.notes = append(a.notes, fmt.Sprintf("%s on %s: not probed, the filter excludes it", compiled.Event, compiled.Symbol))
@@ -196,6 +198,17 @@ func (a *attached) missed() uint64 {
 		if m, err := s.probe.Missed(); err == nil {
 			n += m
 		}
+	}
+	return n
+}
+
+// evicted is how much the tool had to forget for want of room.
+func (a *attached) evicted() (n uint64) {
+	if a.reduce != nil {
+		n += a.reduce.Evicted()
+	}
+	if a.owners != nil {
+		n += a.owners.Evicted()
 	}
 	return n
 }

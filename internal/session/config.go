@@ -27,11 +27,13 @@ type Layout struct {
 
 // Config is what to run and how.
 type Config struct {
-	Tool    *event.Tool
-	Events  func(*event.Source) bool // nil for all
-	Columns []string                 // columns that are fetched only on request
-	Where   []string                 // conditions that all must hold
-	Layout  Layout
+	Tool   *event.Tool
+	Events func(*event.Source) bool // nil for all
+	// Settings are the values of the tool's options.
+	Settings event.Settings
+	Columns  []string // columns that are fetched only on request
+	Where    []string // conditions that all must hold
+	Layout   Layout
 	// Verify reads the kernel's symbols before a function is probed, so that
 	// an ambiguous or missing one is told by name.
 	Verify bool

@@ -71,6 +71,8 @@ type run struct {
 	measured uint64 // when that was measured
 	summary  output.Summary
 	rest     *filter.Program // for what is shown of the present record
+	family   bool            // only what belongs to the reader's family is shown
+	cgroup   *cgroup         // only what belongs to its processes is shown; nil for no limit
 	damaged  uint64
 	lastErr  error // of a damaged record
 }
@@ -101,7 +103,7 @@ func (r *run) run(ctx context.Context, save func()) (status int, err error) {
 	}
 	defer func() { err = errors.Join(err, r.reader.Close()) }()
 	r.clock()
-	if child == nil {
+	if child == nil || r.attached.owners != nil {
 		if err := r.reader.Enable(); err != nil {
 			return 0, refused("", err)
 		}
@@ -123,6 +125,10 @@ func (r *run) run(ctx context.Context, save func()) (status int, err error) {
 	if err == nil && derr == nil {
 		err = r.reader.Drain(r.record)
 	}
+	if f, ok := r.attached.reduce.(event.Finisher); ok && err == nil {
+		r.rest = r.attached.shown
+		err = f.Finish(r.now(), r.showReduced)
+	}
 	status = ended()
 	return status, errors.Join(r.finish(err), derr)
 }
@@ -133,8 +139,22 @@ func (r *run) open(child *program) error {
 	if err != nil {
 		return err
 	}
-	o := kprobe.ReaderOptions{Backend: backend, Stack: r.cfg.Stack, RingSize: r.cfg.RingSize, Cgroup: r.cfg.Cgroup, Batch: r.batch}
+	o := kprobe.ReaderOptions{Backend: backend, Stack: r.cfg.Stack, RingSize: r.cfg.RingSize, Batch: r.batch}
 	switch {
+	// What happens to a process's sockets happens in the context of others
+	// too: such tools must see all, and look at the owners.
+	case r.attached.owners != nil && child != nil:
+		o.Family = []int{child.pid()}
+	case r.attached.owners != nil && len(r.cfg.PIDs) > 0:
+		if _, err := threadsOf(r.cfg.PIDs); err != nil {
+			return err
+		}
+		o.Family = r.cfg.PIDs
+	case r.attached.owners != nil && r.cfg.Cgroup != "":
+		r.cgroup, err = newCgroup(r.cfg.Cgroup)
+		if err != nil {
+			return err
+		}
 	case child != nil:
 		o.PIDs, o.Inherit, o.EnableOnExec = []int{child.pid()}, true, true
 	case len(r.cfg.PIDs) > 0:
@@ -143,7 +163,10 @@ func (r *run) open(child *program) error {
 			return err
 		}
 		o.PIDs, o.Inherit = threads, true
+	default:
+		o.Cgroup = r.cfg.Cgroup
 	}
+	r.family = o.Family != nil
 	var sources []kprobe.Source
 	for _, s := range r.attached.sources {
 		sources = append(sources, kprobe.Source{Probe: s.probe, Filter: s.half.Filter})
@@ -221,21 +244,49 @@ func (r *run) record(rec *kprobe.Record) error {
 	if !ok {
 		return nil
 	}
-	ev.Mono, ev.Wall, ev.CPU = rec.Time, int64(rec.Time)+r.wall, rec.CPU
+	ev.Mono, ev.CPU = rec.Time, rec.CPU
 	ev.PID, ev.TID, ev.Comm, ev.Stack = rec.PID, rec.TID, rec.Comm, rec.Stack
 	if rec.PID == noThread {
 		ev.Task = false
 	}
+	if owners := r.attached.owners; owners != nil {
+		owners.Event(s.compiled, ev, rec.PID != noThread)
+	}
 	r.rest = s.rest
-	if r.attached.reduce != nil {
-		return r.attached.reduce.Event(ev, r.show)
+	switch reduce := r.attached.reduce; {
+	case reduce != nil:
+		return reduce.Event(ev, r.showReduced)
+	case s.compiled.Hidden:
+		return nil
 	}
 	return r.show(ev)
 }
 
+// showReduced shows what a tool's Reduce makes, if it is among the events that
+// were asked for.
+func (r *run) showReduced(ev *event.Event) error {
+	if !slices.Contains(r.attached.program.Schema.Events, ev.Name) {
+		return nil
+	}
+	return r.show(ev)
+}
+
+// isOurs tells whether an event belongs to the processes to which the run is
+// limited.
+func (r *run) isOurs(ev *event.Event) bool {
+	switch {
+	case r.family:
+		return ev.Task && r.reader.IsFamily(ev.PID)
+	case r.cgroup != nil:
+		return ev.Task && r.cgroup.has(ev.PID)
+	}
+	return true
+}
+
 // show writes an event that the filter lets through.
 func (r *run) show(ev *event.Event) error {
-	if !r.rest.Match(ev) {
+	ev.Wall = int64(ev.Mono) + r.wall
+	if !r.isOurs(ev) || !r.rest.Match(ev) {
 		return nil
 	}
 	r.summary.Events++
@@ -272,6 +323,16 @@ func (r *run) clock() {
 	}
 }
 
+// now is the present time by the clock of the events, or, where that cannot be
+// read (before 4.1), that of the last event.
+func (r *run) now() uint64 {
+	var now unix.Timespec
+	if !r.reader.Monotonic() || unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
+		return r.event.Mono
+	}
+	return uint64(now.Nano())
+}
+
 // finish closes the sink and says what was lost.
 func (r *run) finish(err error) error {
 	if errors.Is(err, errEnough) {
@@ -292,8 +353,8 @@ func (r *run) finish(err error) error {
 			fmt.Fprintf(w, "%s: %d returns without their entry, %d entries given up\n", s.compiled.Symbol, returns, entries)
 		}
 	}
-	if reduce := r.attached.reduce; reduce != nil && reduce.Evicted() > 0 {
-		fmt.Fprintf(w, "skprobe: warning: %d things were forgotten because there were too many at a time; what is known of them is missing\n", reduce.Evicted())
+	if n := r.attached.evicted(); n > 0 {
+		fmt.Fprintf(w, "skprobe: warning: %d things were forgotten because there were too many at a time; what is known of them is missing\n", n)
 	}
 	if r.damaged > 0 {
 		fmt.Fprintf(w, "skprobe: warning: %d damaged records, the last: %v\n", r.damaged, r.lastErr)

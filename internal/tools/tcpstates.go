@@ -94,7 +94,7 @@ type states struct {
 	skaddr, newstate, pid, comm, duration int
 }
 
-func newStates(s *event.Schema) event.Reducer {
+func newStates(s *event.Schema, _ event.Settings) event.Reducer {
 	return &states{since: map[uint64]uint64{}, skaddr: s.Column("skaddr"), newstate: s.Column("newstate"),
 		pid: s.Column("c_pid"), comm: s.Column("c_comm"), duration: s.Column("duration_ms")}
 }

@@ -1,0 +1,33 @@
+package event
+
+// An Option is a flag of one tool. It can do several things: select events or
+// columns that are otherwise not taken, stand for a condition, and tell Reduce.
+type Option struct {
+	Name   string // --loss-probes
+	Letter string // -l; "" for none
+	Help   string // one line; the name of the value, if it takes one, in `quotes`
+	// Takes tells that it has a value; without it the option is on or off.
+	Takes bool
+	// Default is the value that it has where it is not given.
+	Default string
+	// Events are probed only with the option: [Source.Name].
+	Events []string
+	// Columns that are fetched only on request are requested by it.
+	Columns []string
+	// Where, if not nil, is the condition that a given option stands for, in
+	// the words of --where. Its error is about the value.
+	Where func(value string) (string, error)
+}
+
+// An Alias is the tool under another name, with some of its flags given.
+type Alias struct {
+	Name string
+	Args []string // "--listen"
+}
+
+// Settings are the values of a tool's options: of one that is on or off "true"
+// or nothing.
+type Settings map[string]string
+
+// On tells whether an option without a value is on.
+func (s Settings) On(name string) bool { return s[name] == "true" }

@@ -1,0 +1,80 @@
+package event
+
+import "github.com/skprobe/skprobe/internal/track"
+
+// maxOwned is how many sockets have a known owner at a time.
+const maxOwned = 65536
+
+// Owners remembers whose the sockets are: the thread that last did something
+// with one in its own context, by a [Source] with Socket that is not Softirq. An
+// event in softirq, where the current task is a bystander, gets its socket's
+// owner. It must see the end of sockets too: the address of one that is gone
+// is another's next.
+type Owners struct {
+	table *track.Table[uint64, owner]
+}
+
+type owner struct {
+	pid, tid uint32
+	comm     string
+}
+
+// NewOwners returns the memory that a program's sources need, nil where they
+// need none.
+func (p *Program) NewOwners() *Owners {
+	if !p.owners {
+		return nil
+	}
+	return &Owners{track.New[uint64, owner](maxOwned)}
+}
+
+// Event takes each event of a compiled probe, with what perf says of the
+// current task, in the order of time. known is false where that thread is
+// ending and nothing is known of it.
+func (o *Owners) Event(c *Compiled, ev *Event, known bool) {
+	if c.socket < 0 {
+		return
+	}
+	sk := &ev.Values[:cap(ev.Values)][c.socket]
+	if !sk.Set || sk.Num == 0 {
+		return
+	}
+	if c.Softirq {
+		if w := o.table.Get(sk.Num); w != nil {
+			ev.Task, ev.PID, ev.TID, ev.Comm = true, w.pid, w.tid, w.comm
+		}
+	} else if known && ev.PID != 0 {
+		o.table.Put(sk.Num, owner{ev.PID, ev.TID, ev.Comm})
+	}
+	if c.Ends {
+		o.table.Delete(sk.Num)
+	}
+}
+
+// Evicted returns how many owners were forgotten because there were too many.
+func (o *Owners) Evicted() uint64 { return o.table.Evicted() }
+
+// SkAddr is the address of a socket in the kernel, for [Source.Socket]; it is
+// not shown.
+func SkAddr(expr string) Field {
+	return Field{Name: "skaddr", Expr: expr, Kind: Pointer, Hidden: true, Help: "address of the socket in the kernel, which tells sockets apart"}
+}
+
+// TCPOwners are the sources from which [Owners] know whose TCP sockets are:
+// who connects, and who accepts. tcp_v4_destroy_sock ends those of IPv6 too
+// (net/ipv4/tcp_ipv4.c, the same from 3.10 to 7.1).
+func TCPOwners() []Source {
+	return []Source{{
+		Name: "tcp.connecting", Hidden: true, Socket: "skaddr", Short: "a process connects",
+		Probes: []Probe{
+			{Funcs: []string{"tcp_v4_connect"}, NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")}},
+			{Funcs: []string{"tcp_v6_connect"}, NonNull: []string{"sk"}, Optional: true, Fields: []Field{SkAddr("sk")}},
+		},
+	}, {
+		Name: "tcp.accepted", Hidden: true, Socket: "skaddr", Short: "a process accepts",
+		Probes: []Probe{{Funcs: []string{"inet_csk_accept"}, Return: true, Fields: []Field{SkAddr("$retval")}}},
+	}, {
+		Name: "tcp.destroyed", Hidden: true, Socket: "skaddr", Softirq: true, Ends: true, Short: "a socket ends",
+		Probes: []Probe{{Funcs: []string{"tcp_v4_destroy_sock"}, NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")}}},
+	}}
+}
