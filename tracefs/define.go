@@ -9,13 +9,15 @@ import (
 	"syscall"
 )
 
-// The files that take definitions. Only tests use another than kprobe_events.
+// The files that take definitions: of probes of functions, and of all dynamic events (5.0). Tests use uprobe_events too.
 const (
 	kprobeEvents = "kprobe_events"
+	otherEvents  = "dynamic_events"
 	maxLine      = 4094 // WRITE_BUFSIZE - 2 in kernel/trace/trace.c
 )
 
-// Define adds one kprobe event: line is "p:GROUP/EVENT PLACE ARGS…" or "r:…", as in Documentation/trace/kprobetrace.rst.
+// Define adds one dynamic event: line is "p:GROUP/EVENT PLACE ARGS…" or "r:…" for a kprobe, as in Documentation/trace/kprobetrace.rst,
+// or "e:GROUP/EVENT GROUP.EVENT ARGS…" for an event probe (5.15), as in Documentation/trace/eprobetrace.rst.
 // The group and the event must be named.
 //
 // A name that exists is refused with an error that wraps fs.ErrExist, because kernels before 5.4 replace the old event silently and later
@@ -23,7 +25,11 @@ const (
 // kernel's errno (see [Explain]). A definition that the kernel took but under another name (r8:… on 4.4 and older) is
 // removed again and refused with an error that wraps errors.ErrUnsupported.
 func (f *FS) Define(line string) error {
-	return f.define(kprobeEvents, line)
+	file := kprobeEvents
+	if event, err := ParseEvent(line); err == nil && event.Type != "p" && event.Type != "r" {
+		file = otherEvents
+	}
+	return f.define(file, line)
 }
 
 func (f *FS) define(file, line string) error {
@@ -84,7 +90,13 @@ func samePlace(printed, wanted string) bool {
 // Remove removes one event. An event that does not exist gives an error that wraps fs.ErrNotExist, one that is enabled or
 // open by perf EBUSY. Where an event has several places (5.4 and later), all go.
 func (f *FS) Remove(group, event string) error {
-	return f.remove(kprobeEvents, group, event)
+	err := f.remove(kprobeEvents, group, event)
+	if errors.Is(err, fs.ErrNotExist) { // it is no kprobe, or there are none
+		if has, _ := f.Has(otherEvents); has {
+			return f.remove(otherEvents, group, event)
+		}
+	}
+	return err
 }
 
 func (f *FS) remove(file, group, event string) error {

@@ -183,6 +183,78 @@ func TestTry(t *testing.T) {
 	}
 }
 
+// Event probes follow the pointers of a static event. They are in another file than kprobes.
+func TestEventProbe(t *testing.T) {
+	testkernel.Needs(t, testkernel.Root, testkernel.Kprobes, testkernel.Since("5.15"))
+	f := open(t)
+	group, err := f.Group()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Define("e:" + group + "/drop skb.kfree_skb a=$location:x64 b=+8($skbaddr):x64[2]"); err != nil {
+		t.Fatal(err)
+	}
+	defer f.Remove(group, "drop")
+	if err := f.Define("e:" + group + "/drop skb.kfree_skb"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("again: %v", err)
+	}
+	format, err := f.Format(group, "drop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := format.Field("a"), format.Field("b"); a == nil || a.Size != 8 || b == nil || b.Size != 16 {
+		t.Errorf("format %+v", format)
+	}
+	var syntax *SyntaxError
+	if err := f.Define("e:" + group + "/bad skb.kfree_skb a=$nosuch"); !errors.As(err, &syntax) || syntax.Msg == "" {
+		t.Errorf("an unknown field: %+v", err)
+	}
+	if err := f.Define("e:" + group + "/bad skb.no_such_event"); err == nil {
+		t.Error("an unknown event is taken")
+	}
+	if err := f.Try("e:a/b skb.kfree_skb a=+0($skbaddr):x64"); err != nil {
+		t.Error(err)
+	}
+	if err := f.Remove(group, "drop"); err != nil {
+		t.Error(err)
+	}
+	if err := f.Remove(group, "drop"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("removed twice: %v", err)
+	}
+}
+
+// Event probes of the dead are swept as kprobes are, after the instance in which they are enabled.
+func TestSweepEventProbe(t *testing.T) {
+	testkernel.Needs(t, testkernel.Root, testkernel.Kprobes, testkernel.Since("5.15"))
+	f := open(t)
+	dead := owner{pid: 4194303, start: 5}
+	if err := f.Define("e:" + dead.group() + "/drop skb.kfree_skb a=$location:x64"); err != nil {
+		t.Fatal(err)
+	}
+	defer f.Remove(dead.group(), "drop")
+	dir := f.path(instancesDir, dead.instanceName(1))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(dir)
+	if err := New(dir).Set("events/"+dead.group()+"/drop/enable", "1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Remove(dead.group(), "drop"); !errors.Is(err, syscall.EBUSY) {
+		t.Errorf("removed while enabled: %v", err)
+	}
+	swept, err := f.Sweep()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(swept.Removed, func(e DynamicEvent) bool { return e.Type == "e" && e.Group == dead.group() }) {
+		t.Errorf("swept %+v", swept)
+	}
+	if has, err := f.Has("events/" + dead.group()); has || err != nil {
+		t.Errorf("the group is there: %v, %v", has, err)
+	}
+}
+
 func TestProfile(t *testing.T) {
 	testkernel.Needs(t, testkernel.Root, testkernel.Kprobes)
 	f := open(t)

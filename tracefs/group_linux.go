@@ -48,12 +48,17 @@ func (f *FS) Group() (string, error) {
 // Tracing instances of such skprobes go first: an event that is enabled in one cannot be removed.
 func (f *FS) Sweep() (Swept, error) {
 	instances, err := f.sweepInstances()
-	swept, err2 := f.sweep(kprobeEvents)
-	if errors.Is(err2, fs.ErrNotExist) {
-		err2 = nil // a kernel without kprobes
+	all := Swept{Instances: instances}
+	for _, file := range []string{kprobeEvents, otherEvents} {
+		swept, ferr := f.sweep(file)
+		if errors.Is(ferr, fs.ErrNotExist) {
+			ferr = nil // a kernel without such probes
+		}
+		err = errors.Join(err, ferr)
+		all.Removed = append(all.Removed, swept.Removed...)
+		all.Failed, all.Errs = append(all.Failed, swept.Failed...), append(all.Errs, swept.Errs...)
 	}
-	swept.Instances = instances
-	return swept, errors.Join(err, err2)
+	return all, err
 }
 
 func (f *FS) sweep(file string) (Swept, error) {
@@ -69,7 +74,7 @@ func (f *FS) sweep(file string) (Swept, error) {
 			o, ours := parseOwner(e.Group)
 			dead[e.Group] = ours && !f.alive(o)
 		}
-		if !dead[e.Group] {
+		if !dead[e.Group] || file == otherEvents && (e.Type == "p" || e.Type == "r") { // of which kprobe_events told
 			continue
 		}
 		// An event with several places has several lines and is removed by the first.

@@ -73,7 +73,11 @@ func openFiles(s stock) {
 
 // ownEvents counts the dynamic events that nobody will remove: of this process, and of processes that have ended.
 func ownEvents(s stock) {
-	for _, name := range []string{"kprobe_events", "uprobe_events"} {
+	names := []string{"kprobe_events", "uprobe_events"}
+	if _, err := os.Stat(filepath.Join(tracingDir, "dynamic_events")); err == nil {
+		names = []string{"dynamic_events"} // which has them all, and event probes
+	}
+	for _, name := range names {
 		f, err := os.Open(filepath.Join(tracingDir, name))
 		if err != nil {
 			continue // without tracefs, or the right to read it, there are no events of ours
