@@ -10,22 +10,24 @@ type BaseKind uint8
 
 // What a fetch can start from. The comments give the spelling.
 const (
-	Register  BaseKind = iota + 1 // %di
-	Symbol                        // @jiffies, @jiffies+8: memory at a symbol
-	Memory                        // @0xffffffff81000000: memory at an address
-	StackAddr                     // $stack: the stack pointer
-	StackWord                     // $stack3: the fourth word of the stack
-	Retval                        // $retval
-	ArgNum                        // $arg2: the second parameter (4.20)
-	Comm                          // $comm: the name of the current task (4.8)
-	Immediate                     // \42 (5.4)
-	Recorded                      // a static tracepoint's own field, which is not fetched
+	Register   BaseKind = iota + 1 // %di
+	Symbol                         // @jiffies, @jiffies+8: memory at a symbol
+	Memory                         // @0xffffffff81000000: memory at an address
+	StackAddr                      // $stack: the stack pointer
+	StackWord                      // $stack3: the fourth word of the stack
+	Retval                         // $retval
+	ArgNum                         // $arg2: the second parameter (4.20)
+	Comm                           // $comm: the name of the current task (4.8)
+	Immediate                      // \42 (5.4)
+	Recorded                       // a static tracepoint's own field, which is not fetched
+	EventField                     // $skbaddr: a field of the event that an event probe is attached to (5.15)
+	Caller                         // $caller of expressions: where the function returns to, which is another base on each architecture
 )
 
 // A Base is the start of a fetch.
 type Base struct {
 	Kind BaseKind
-	Name string // of a register or symbol
+	Name string // of a register, symbol or field
 	// Num is the offset from a symbol, the address, the word of the stack,
 	// the number of the parameter (from 1) or the immediate value.
 	Num int64
@@ -55,6 +57,10 @@ func (b Base) append(dst []byte) []byte {
 		dst = append(dst, "$comm"...)
 	case Recorded:
 		dst = append(dst, b.Name...)
+	case EventField:
+		dst = append(append(dst, '$'), b.Name...)
+	case Caller:
+		dst = append(dst, "$caller"...)
 	case Immediate:
 		dst = strconv.AppendInt(append(dst, '\\'), b.Num, 10)
 	}

@@ -7,9 +7,11 @@ import "strings"
 //	sk->__sk_common.skc_dport        members through pointers and structs
 //	dev->name, tbl[3], (skb + 1)     arrays, constant indexes and arithmetic
 //	&sk->sk_lock, *ptr               address and target
+//	tci & 0xfff, (tci >> 12) & 1     bits of a number
 //	((struct inet_sock *)sk)->tos    casts
 //	@jiffies, (int)@panic_timeout    global variables
 //	$retval, $stack, $stack2, $arg1, $comm, %ax
+//	$caller                          where the function was called from: the address to which it returns
 //	a ?? b                           the first whose types exist on this kernel
 //
 // Names that start an expression are parameters of the probed function.
@@ -60,6 +62,12 @@ type (
 		x   node
 		n   int64
 	}
+	bitsNode struct {
+		pos, mask int
+		x         node
+		shift     int
+		width     int // 0: all that are left
+	}
 	altNode struct {
 		pos     int
 		choices []node
@@ -73,6 +81,7 @@ func (n indexNode) position() int  { return n.pos }
 func (n unaryNode) position() int  { return n.pos }
 func (n castNode) position() int   { return n.pos }
 func (n addNode) position() int    { return n.pos }
+func (n bitsNode) position() int   { return n.pos }
 func (n altNode) position() int    { return n.pos }
 
 // maxNesting bounds parentheses, casts and prefixes, so that a hostile
@@ -123,13 +132,13 @@ func (p *exprParser) alternatives() (node, error) {
 		return nil, p.fail("nested too deeply")
 	}
 	defer func() { p.depth-- }()
-	first, err := p.sum()
+	first, err := p.bits()
 	if err != nil {
 		return nil, err
 	}
 	alt := altNode{pos: p.pos, choices: []node{first}}
 	for p.take("??") {
-		x, err := p.sum()
+		x, err := p.bits()
 		if err != nil {
 			return nil, err
 		}
@@ -219,7 +228,8 @@ func (p *exprParser) cast() (typ string, stars int, ok bool) {
 	ok = len(words) > 0 && isIdent(words[0]) && p.take(")")
 	if ok && stars == 0 && len(words) == 1 {
 		c := p.peek()
-		ok = isIdentByte(c) || c == '(' || c == '$' || c == '@' || c == '%' || c == '*' || c == '&'
+		mask := c == '&' && isDigit(strings.TrimLeft(p.text[p.pos+1:], " \t"))
+		ok = isIdentByte(c) || c == '(' || c == '$' || c == '@' || c == '%' || c == '*' || c == '&' && !mask
 	}
 	if !ok {
 		p.pos = start
@@ -282,6 +292,9 @@ func (p *exprParser) primary() (node, error) {
 		return x, nil
 	case c == '%' || c == '$':
 		var b Base
+		if p.caller() {
+			return baseNode{pos, Base{Kind: Caller}}, nil
+		}
 		err := p.base(&b)
 		return baseNode{pos, b}, err
 	case c == '@':

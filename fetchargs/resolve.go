@@ -21,9 +21,14 @@ type Target struct {
 	// NonNull are parameters that are never NULL here. What they point to is
 	// read without fetching them too.
 	NonNull []string
+	// Inside: the probe is not at the function's first instruction.
+	Inside bool
 	// Record are the fields of a static tracepoint. They take the place of
 	// parameters.
 	Record []RecordField
+	// Fetched: an event probe fetches what Record has, and can follow the
+	// pointers in it.
+	Fetched bool
 	// Return: the probe fires when the function returns. Parameters can be
 	// named only where the dialect has ReturnArgs.
 	Return bool
@@ -83,6 +88,8 @@ func (r *resolver) eval(n node) (Ref, error) {
 		return r.cast(n)
 	case addNode:
 		return r.add(n)
+	case bitsNode:
+		return r.bits(n)
 	case altNode:
 		return r.alternatives(n)
 	}
@@ -199,6 +206,8 @@ func (r *resolver) baseValue(n baseNode) (Ref, error) {
 			return Ref{}, r.fail(n, ErrNotFetchable, "this kernel has no $comm; the event's own comm shows the task")
 		}
 		return Ref{base: b, Type: charPointer}, nil
+	case Caller:
+		return r.caller(n)
 	case StackAddr:
 		return Ref{base: b, Type: PointerTo(func() *Type { return unsignedLong })}, nil
 	}
