@@ -20,6 +20,10 @@ var (
 	// how to reach it (for example a seventh parameter, or a sum of two
 	// values).
 	ErrNotFetchable = errors.New("not reachable by fetch-args")
+	// ErrFollows: a pointer that a static tracepoint recorded would have to
+	// be followed, which only an event probe can ([Target.Fetched]). It is
+	// an ErrNotFetchable too.
+	ErrFollows = fmt.Errorf("%w: a pointer that a tracepoint recorded", ErrNotFetchable)
 )
 
 // An ExprError is a fault at one place of an expression or fetch-arg.

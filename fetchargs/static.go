@@ -7,7 +7,8 @@ import (
 
 // A RecordField is a value that a static tracepoint records by itself, as its
 // format file describes it: expressions of a target with such fields start at
-// their names. Pointers among them cannot be followed.
+// their names. Pointers among them can be followed where an event probe fetches
+// the fields.
 type RecordField struct {
 	Name   string
 	Type   *Type
@@ -21,6 +22,9 @@ func (r *resolver) recordField(n nameNode) (Ref, error) {
 	i := slices.IndexFunc(r.t.Record, func(f RecordField) bool { return f.Name == n.name })
 	if i >= 0 {
 		f := r.t.Record[i]
+		if r.t.Fetched {
+			return r.fetched(n, f)
+		}
 		return Ref{base: Base{Kind: Recorded, Name: f.Name, Num: int64(f.Offset)}, Type: f.Type, lvalue: true, recordedText: f.Text}, nil
 	}
 	var names []string
@@ -32,13 +36,24 @@ func (r *resolver) recordField(n nameNode) (Ref, error) {
 	return Ref{}, err
 }
 
+// fetched is a field as an event probe fetches it: like a register
+// (get_event_field in kernel/trace/trace_eprobe.c).
+func (r *resolver) fetched(n nameNode, f RecordField) (Ref, error) {
+	switch size := f.Type.Size; {
+	case f.Text:
+	case f.Type.Kind == Array || size != 1 && size != 2 && size != 4 && size != 8:
+		return Ref{}, r.fail(n, ErrNotFetchable, "an event probe fetches no %s", f.Type)
+	}
+	return Ref{base: Base{Kind: EventField, Name: f.Name}, Type: f.Type, recordedText: f.Text}, nil
+}
+
 // isRecorded reports whether the value is in the record without being fetched.
 func (ref Ref) isRecorded() bool { return ref.base.Kind == Recorded }
 
 // checkRecorded refuses what a tracepoint does not record.
 func (ref Ref) checkRecorded() error {
 	if len(ref.loads) > 0 || !ref.lvalue {
-		return fmt.Errorf("%w: %q follows a pointer that a tracepoint recorded", ErrNotFetchable, ref.Expr)
+		return fmt.Errorf("%w: %q", ErrFollows, ref.Expr)
 	}
 	return nil
 }

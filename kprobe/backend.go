@@ -6,7 +6,8 @@ import "fmt"
 type Backend uint8
 
 const (
-	// Auto is Perf, and Tracefs where the kernel refuses perf_event_open.
+	// Auto is Perf, and Tracefs where the kernel refuses perf_event_open or
+	// a source is an event probe.
 	Auto Backend = iota
 	// Perf is the rings of perf_event_open.
 	Perf

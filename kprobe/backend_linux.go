@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/skprobe/skprobe/internal/perfring"
@@ -25,6 +26,9 @@ type rings interface {
 
 // open opens the rings of the backend that was asked for, or that the kernel allows.
 func (r *Reader) open(sources []Source, o ReaderOptions) (err error) {
+	if o.Backend == Auto && slices.ContainsFunc(sources, isEventProbe) {
+		o.Backend = Tracefs
+	}
 	switch o.Backend {
 	case Perf:
 		r.rings, err = openPerf(sources, o)
@@ -68,7 +72,14 @@ func refusesPerf(err error) bool {
 	return false
 }
 
+// isEventProbe tells of sources that only tracefs reads: to perf_event_open the kernel says yes, and sends nothing
+// (eprobe_register in kernel/trace/trace_eprobe.c).
+func isEventProbe(s Source) bool { return s.Probe.Spec.Tracepoint != "" }
+
 func openPerf(sources []Source, o ReaderOptions) (rings, error) {
+	if i := slices.IndexFunc(sources, isEventProbe); i >= 0 {
+		return nil, fmt.Errorf("the event probe on %s cannot be read through perf, only through tracefs: %w", sources[i].Probe.Spec.Tracepoint, errors.ErrUnsupported)
+	}
 	cfg := perfring.Config{
 		Pids: o.PIDs, Inherit: o.Inherit, EnableOnExec: o.EnableOnExec,
 		Stack: o.Stack, Comm: true, Latency: o.Latency, Pages: pages(o.RingSize), Batch: o.Batch,

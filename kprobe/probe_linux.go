@@ -78,7 +78,7 @@ func (p *Probe) CheckFilter(filter string) error {
 
 // Missed returns how often the kernel could not run the probe.
 func (p *Probe) Missed() (uint64, error) {
-	if p.static {
+	if p.static || p.Spec.Tracepoint != "" { // of which nothing is missed, or nothing known
 		return 0, nil
 	}
 	profile, err := p.fs.Profile()

@@ -15,15 +15,20 @@ import (
 	"github.com/skprobe/skprobe/fetchargs"
 )
 
-// A Spec is one definition of kprobe_events.
+// A Spec is one definition of kprobe_events, or of an event probe in
+// dynamic_events.
 type Spec struct {
 	// Group and Event name the probe. [Open] fills in an empty Group with
 	// the process's own.
 	Group, Event string
 	// Symbol is the function, "module:function" for one in a module.
 	Symbol string
-	Offset uint64 // bytes from the start of the function
-	Return bool   // fires when the function returns
+	// Tracepoint, in place of Symbol, is the static event "group:event" to
+	// which an event probe is attached (5.15). Its records do not come
+	// through perf.
+	Tracepoint string
+	Offset     uint64 // bytes from the start of the function
+	Return     bool   // fires when the function returns
 	// MaxActive is how many calls of a function can be under way at once and
 	// still have their return seen; 0 is the kernel's default (4.12).
 	MaxActive int
@@ -33,9 +38,14 @@ type Spec struct {
 // String returns the definition as it is written to kprobe_events:
 //
 //	p:skprobe_1_2/udp_sendmsg udp_sendmsg a0=%di:x64 a1=+0(%di):x64[3]
+//	e:skprobe_1_2/kfree_skb skb.kfree_skb a0=$skbaddr:x64
 func (s Spec) String() string {
 	var b strings.Builder
-	if s.Return {
+	place := s.Symbol
+	if s.Tracepoint != "" {
+		place = strings.Replace(s.Tracepoint, ":", ".", 1)
+		b.WriteByte('e')
+	} else if s.Return {
 		b.WriteByte('r')
 		if s.MaxActive > 0 {
 			b.WriteString(strconv.Itoa(s.MaxActive))
@@ -43,7 +53,7 @@ func (s Spec) String() string {
 	} else {
 		b.WriteByte('p')
 	}
-	fmt.Fprintf(&b, ":%s/%s %s", s.Group, s.Event, s.Symbol)
+	fmt.Fprintf(&b, ":%s/%s %s", s.Group, s.Event, place)
 	if s.Offset != 0 {
 		fmt.Fprintf(&b, "+%d", s.Offset)
 	}
@@ -57,8 +67,8 @@ func (s Spec) String() string {
 // Check reports whether a kernel could take the definition; the error wraps
 // [fetchargs.ErrLimit] where it is too large.
 func (s Spec) Check() error {
-	if s.Symbol == "" || s.Event == "" {
-		return fmt.Errorf("kprobe: a function and a name for the event are needed")
+	if (s.Symbol == "") == (s.Tracepoint == "") || s.Event == "" {
+		return fmt.Errorf("kprobe: a function or a static event, and a name for the event are needed")
 	}
 	if err := fetchargs.Check(s.Args); err != nil {
 		return err

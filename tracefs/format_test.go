@@ -112,6 +112,7 @@ func FuzzParseFormat(f *testing.F) {
 			if field.Name == "" || field.Type == "" || field.Offset < 0 || field.Size < 0 || field.Offset+field.Size > 2*maxRecord {
 				t.Errorf("%+v", field)
 			}
+			format.Symbols(field.Name)
 		}
 	})
 }

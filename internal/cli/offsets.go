@@ -123,7 +123,7 @@ func (a *app) showOffsets(p *event.Program, source string) {
 			if len(offsets) == 0 {
 				from = "register"
 			}
-			if c.Tracepoint {
+			if c.Tracepoint && !c.EventProbe {
 				from = "format file"
 			}
 			fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\t%s\n", name, f.Expr, f.Slot.Arg, place, strings.Join(offsets, " → "), from)

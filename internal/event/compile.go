@@ -23,8 +23,10 @@ type Compiled struct {
 	// Ends: its socket is gone after the event.
 	Ends bool
 	// Tracepoint: Symbol is a static event, "group:event". There is nothing
-	// to define.
+	// to define, unless it has an EventProbe.
 	Tracepoint bool
+	// EventProbe: an event probe on the static event fetches all fields.
+	EventProbe bool
 	Entry      *Half // nil for a return probe that needs no entry
 	Return     *Half // nil for an entry probe
 
@@ -65,9 +67,25 @@ type target struct {
 }
 
 func (p *Program) compile(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
-	begin := p.compileFunc
-	if pr.Tracepoint != "" {
-		begin = p.compileTracepoint
+	if pr.Tracepoint == "" {
+		return p.compileAs(src, pr, k, p.compileFunc)
+	}
+	columns, missing := len(p.cols), len(p.Missing)
+	c, err := p.compileAs(src, pr, k, p.compileTracepoint)
+	if errors.Is(err, fetchargs.ErrFollows) {
+		p.forget(columns)
+		p.Missing = p.Missing[:missing]
+		c, err = p.compileAs(src, pr, k, p.compileEventProbe)
+	}
+	return c, err
+}
+
+// compileAs compiles a probe of the sort that begin makes.
+func (p *Program) compileAs(src *Source, pr *Probe, k Kernel, begin func(*Source, *Probe, Kernel) (*Compiled, error)) (*Compiled, error) {
+	for _, name := range pr.Types {
+		if _, err := k.Types.TypeNamed(name); err != nil {
+			return nil, err
+		}
 	}
 	c, err := begin(src, pr, k)
 	if err != nil {
@@ -126,7 +144,7 @@ func (p *Program) compileFunc(src *Source, pr *Probe, k Kernel) (*Compiled, erro
 	} else if !errors.Is(err, fetchargs.ErrNoType) {
 		return nil, err
 	}
-	if pr.Offset != 0 {
+	if t.Inside = pr.Offset != 0; t.Inside {
 		t.NoParams = fmt.Sprintf("at %s+%d they may have moved; name registers, for example %%%s", symbol, pr.Offset, exampleRegister(k.Arch))
 	} else if _, suffix, ok := strings.Cut(symbol, "."); ok {
 		t.NoParams = fmt.Sprintf("the compiler made .%s of the function and may have moved them; name registers, for example %%%s", suffix, exampleRegister(k.Arch))

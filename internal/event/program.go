@@ -20,6 +20,9 @@ type Kernel struct {
 	// Tracepoint returns the fields of a static event; the error says why
 	// there is none.
 	Tracepoint func(name string) ([]fetchargs.RecordField, error)
+	// EventProbe tells whether an event probe can be attached to a static
+	// event; the error says why not. nil: it cannot.
+	EventProbe func(tracepoint string) error
 	// Symbol writes kernel addresses for people; nil: as numbers.
 	Symbol Symbolizer
 }

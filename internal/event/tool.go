@@ -69,7 +69,8 @@ type Probe struct {
 	Funcs []string
 	// Tracepoint, in place of Funcs, is a static event of the kernel:
 	// "sock:inet_sock_set_state". Expressions then start at the names of the
-	// fields that it records, and cannot follow pointers.
+	// fields that it records. Where one follows a pointer that was recorded,
+	// all are fetched by an event probe, which a kernel may not have (5.15).
 	Tracepoint string
 	// Else are probes for kernels that cannot have this one.
 	Else []Probe
@@ -82,6 +83,9 @@ type Probe struct {
 	Return bool
 	// Optional: a kernel without any of the functions does not need it.
 	Optional bool
+	// Types are types without which the kernel does not have what the probe
+	// is for, though it may have the functions.
+	Types []string
 	// NonNull are parameters that are never NULL, so that they need not be
 	// fetched to know whether what they point to could be.
 	NonNull []string

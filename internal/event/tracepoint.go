@@ -1,6 +1,7 @@
 package event
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/skprobe/skprobe/fetchargs"
@@ -19,6 +20,25 @@ func (p *Program) compileTracepoint(src *Source, pr *Probe, k Kernel) (*Compiled
 	c.Tracepoint = true
 	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect, Record: fields}
 	c.Entry = &Half{target: t, planner: fetchargs.NewPlanner(k.Dialect)}
+	return c, nil
+}
+
+// compileEventProbe begins an event probe on a static tracepoint, whose pointers
+// are to be followed.
+func (p *Program) compileEventProbe(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
+	err := errors.New("this kernel has none")
+	if k.EventProbe != nil {
+		err = k.EventProbe(pr.Tracepoint)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("tracepoint %s: no event probe: %w", pr.Tracepoint, err)
+	}
+	c, err := p.compileTracepoint(src, pr, k)
+	if err != nil {
+		return nil, err
+	}
+	c.EventProbe = true
+	c.Entry.target.Fetched = true
 	return c, nil
 }
 

@@ -59,7 +59,8 @@ func isNoFunction(err error) bool {
 }
 
 func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser) (_ *attached, err error) {
-	k := event.Kernel{Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs), Symbol: symbolizer(), Arch: arch}
+	k := event.Kernel{Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs, types),
+		EventProbe: eventProbes(tfs, cfg), Symbol: symbolizer(), Arch: arch}
 	c.noKprobes = !hasKprobes(tfs)
 	if cfg.hasReturn() {
 		if symbol, err := c.choose(cfg.firstReturn()); err == nil {
@@ -113,7 +114,7 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 func (a *attached) define(tfs *tracefs.FS, c *event.Compiled, h *event.Half, rest *filter.Program) error {
 	var probe *kprobe.Probe
 	var err error
-	if c.Tracepoint {
+	if c.Tracepoint && !c.EventProbe {
 		probe, err = kprobe.OpenTracepoint(tfs, c.Symbol)
 		a.notes = append(a.notes, "tracepoint "+c.Symbol)
 	} else {
@@ -123,7 +124,7 @@ func (a *attached) define(tfs *tracefs.FS, c *event.Compiled, h *event.Half, res
 		return refusal(c, h, err)
 	}
 	a.sources = append(a.sources, source{c, h, probe, rest})
-	if !c.Tracepoint {
+	if !c.Tracepoint || c.EventProbe {
 		a.notes = append(a.notes, probe.Spec.String())
 	}
 	if h.Filter != "" {
@@ -179,6 +180,9 @@ func (e *refusedProbe) Unwrap() error { return e.err }
 
 // spec is the definition of one half of a probe.
 func spec(c *event.Compiled, h *event.Half, n int) kprobe.Spec {
+	if c.EventProbe {
+		return kprobe.Spec{Event: kprobe.EventName(c.Symbol, n), Tracepoint: c.Symbol, Args: h.Plan.Args}
+	}
 	return kprobe.Spec{Event: kprobe.EventName(c.Symbol, n), Symbol: c.Symbol, Offset: c.Offset, Return: c.IsReturn(h), Args: h.Plan.Args}
 }
 

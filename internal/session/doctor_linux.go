@@ -165,6 +165,7 @@ func renameSelf() error {
 func languageLines(tfs *tracefs.FS) []kernel.Line {
 	d := dialect(tfs)
 	d.ReturnArgs = d.ReturnArgs || returnArgs(tfs, trialFunc)
+	const tracepoint = "sched:sched_process_exec" // one that every kernel has
 	line := func(topic string, has bool, yes, no string) kernel.Line {
 		l := kernel.Line{Topic: topic, Answer: kernel.Yes, Why: yes}
 		if !has {
@@ -176,6 +177,7 @@ func languageLines(tfs *tracefs.FS) []kernel.Line {
 		line("arrays in fetch-args", d.Arrays, "neighbours are fetched together", "each word costs an argument of its own (arrays came with 4.20)"),
 		line("user memory in fetch-args", d.UserMemory, "ustring reads it", "the plain string reads both (ustring came with 5.3)"),
 		line("arguments at return", d.ReturnArgs, "$argN in return probes", "entry and return are two probes, paired by thread ($argN at return came with 6.9)"),
+		line("event probes", tryEventProbe(tfs, tracepoint) == nil, "what a tracepoint points to is fetched, and read through tracefs", "functions are probed instead (event probes came with 5.15)"),
 		line("filters on comm and cpu", d.CommFilter, "in the kernel", "done in user space (the kernel's came with 4.4)"),
 	}
 }
@@ -184,14 +186,19 @@ func languageLines(tfs *tracefs.FS) []kernel.Line {
 func toolLine(tfs *tracefs.FS, types fetchargs.Types, t *event.Tool) kernel.Line {
 	l := kernel.Line{Topic: "tool " + t.Name, Answer: kernel.Yes}
 	c := &chooser{types: types, noKprobes: !hasKprobes(tfs)}
-	p, err := event.Compile(t, nil, nil, event.Kernel{Arch: arch, Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs)})
+	p, err := event.Compile(t, nil, nil, event.Kernel{Arch: arch, Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs, types),
+		EventProbe: eventProbes(tfs, &Config{})})
 	if err != nil {
 		l.Answer, l.Why = kernel.No, oneLine(err)
 		return l
 	}
 	var on []string
 	for _, probe := range p.Probes {
-		on = append(on, probe.Symbol)
+		at := probe.Symbol
+		if probe.EventProbe {
+			at += " (event probe)"
+		}
+		on = append(on, at)
 	}
 	l.Why = strings.Join(on, ", ")
 	if len(p.Skipped) > 0 {

@@ -81,16 +81,17 @@ func CompileOnly(l Layout, all []*event.Tool) ([]*event.Program, SavableLayout, 
 		return nil, nil, err
 	}
 	d := fetchargs.Dialect69
-	var fields func(string) ([]fetchargs.RecordField, error)
+	k := event.Kernel{Arch: arch, Types: layout}
 	if tfs, err := tracefs.Open(); err == nil {
 		defer tfs.Close()
 		d = dialect(tfs)
-		fields = tracepoints(tfs)
+		k.Tracepoint, k.EventProbe = tracepoints(tfs, layout), eventProbes(tfs, &Config{})
 	}
 	var programs []*event.Program
 	for _, t := range all {
 		c := &chooser{types: layout}
-		p, err := event.Compile(t, nil, nil, event.Kernel{Arch: arch, Types: layout, Dialect: d, Choose: c.choose, Tracepoint: fields})
+		k.Dialect, k.Choose = d, c.choose
+		p, err := event.Compile(t, nil, nil, k)
 		if err != nil {
 			return nil, nil, explain(err)
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/internal/event"
 	"github.com/skprobe/skprobe/internal/kernel"
+	"github.com/skprobe/skprobe/kprobe"
 	"github.com/skprobe/skprobe/tracefs"
 )
 
@@ -43,7 +44,7 @@ func hasKprobes(tfs *tracefs.FS) bool {
 var errNoKprobes = &Error{Status: ExitRefused, Err: errors.New("this kernel has no kprobe events"), Do: "it needs CONFIG_KPROBE_EVENTS; see skprobe doctor"}
 
 // tracepoints finds the fields of static events in their format files.
-func tracepoints(tfs *tracefs.FS) func(name string) ([]fetchargs.RecordField, error) {
+func tracepoints(tfs *tracefs.FS, types fetchargs.Types) func(name string) ([]fetchargs.RecordField, error) {
 	return func(name string) ([]fetchargs.RecordField, error) {
 		if os.Getenv("SKPROBE_TRACEPOINTS") == "no" { // for tests of what comes in their place
 			return nil, fmt.Errorf("tracepoint %s: not used: SKPROBE_TRACEPOINTS=no", name)
@@ -53,29 +54,28 @@ func tracepoints(tfs *tracefs.FS) func(name string) ([]fetchargs.RecordField, er
 		if err != nil {
 			return nil, fmt.Errorf("tracepoint %s: %w", name, err)
 		}
-		return recordFields(format), nil
+		return kprobe.RecordFields(format, types), nil
 	}
 }
 
-// recordFields are a format's own fields, without those that all events have.
-func recordFields(format *tracefs.Format) []fetchargs.RecordField {
-	var fields []fetchargs.RecordField
-	for _, f := range format.Fields {
-		if strings.HasPrefix(f.Name, "common_") {
-			continue
-		}
-		t := &fetchargs.Type{Kind: fetchargs.Int, Name: f.Type, Size: f.Size, Signed: f.Signed}
+// eventProbes tells whether event probes can be had: nothing but a trial tells
+// that the kernel does. Their records come through tracefs only.
+func eventProbes(tfs *tracefs.FS, cfg *Config) func(tracepoint string) error {
+	return func(tracepoint string) error {
 		switch {
-		case f.DataLoc:
-			t = fetchargs.PointerTo(func() *fetchargs.Type { return &fetchargs.Type{Kind: fetchargs.Int, Name: "char", Size: 1} })
-		case f.Array > 0:
-			t = fetchargs.ArrayOf(&fetchargs.Type{Kind: fetchargs.Int, Name: f.Type, Size: f.Size / f.Array, Signed: f.Signed}, f.Array)
-		case strings.HasSuffix(f.Type, "*"):
-			t = fetchargs.PointerTo(nil)
+		case cfg.Backend == kprobe.Perf.String():
+			return errors.New("perf cannot read it")
+		case cfg.Cgroup != "":
+			return errors.New("perf, which a limit to a cgroup needs, cannot read it")
+		case os.Getenv("SKPROBE_EVENTPROBES") == "no": // for tests of what comes in their place
+			return errors.New("not used: SKPROBE_EVENTPROBES=no")
 		}
-		fields = append(fields, fetchargs.RecordField{Name: f.Name, Type: t, Offset: f.Offset, Text: f.DataLoc})
+		return tryEventProbe(tfs, tracepoint)
 	}
-	return fields
+}
+
+func tryEventProbe(tfs *tracefs.FS, tracepoint string) error {
+	return tfs.Try("e:g/e " + strings.Replace(tracepoint, ":", ".", 1))
 }
 
 // dialect finds out what the kernel's fetch-arg parser accepts, from its own

@@ -1,0 +1,65 @@
+package kprobe
+
+import (
+	"strings"
+
+	"github.com/skprobe/skprobe/fetchargs"
+	"github.com/skprobe/skprobe/tracefs"
+)
+
+// RecordFields are what a static event records by itself, without the fields that all events have, with their C types: those
+// of structs and enums as types has them. An enum that it does not have is known by the names of the event's print format.
+func RecordFields(format *tracefs.Format, types fetchargs.Types) []fetchargs.RecordField {
+	var fields []fetchargs.RecordField
+	for _, f := range format.Fields {
+		if strings.HasPrefix(f.Name, "common_") {
+			continue
+		}
+		t := &fetchargs.Type{Kind: fetchargs.Int, Name: f.Type, Size: f.Size, Signed: f.Signed}
+		switch {
+		case f.DataLoc:
+			t = fetchargs.PointerTo(func() *fetchargs.Type { return &fetchargs.Type{Kind: fetchargs.Int, Name: "char", Size: 1} })
+		case f.Array > 0:
+			t = fetchargs.ArrayOf(&fetchargs.Type{Kind: fetchargs.Int, Name: f.Type, Size: f.Size / f.Array, Signed: f.Signed}, f.Array)
+		case strings.HasSuffix(f.Type, "*"):
+			t = pointerType(f.Type, types)
+		case strings.HasPrefix(f.Type, "enum "):
+			t = enumType(format, &f, types)
+		}
+		fields = append(fields, fetchargs.RecordField{Name: f.Name, Type: t, Offset: f.Offset, Text: f.DataLoc})
+	}
+	return fields
+}
+
+// pointerType is the type that is written "const struct sock *".
+func pointerType(name string, types fetchargs.Types) *fetchargs.Type {
+	to, _ := strings.CutSuffix(name, "*")
+	to = strings.TrimSpace(to)
+	for _, word := range []string{"const ", "volatile "} {
+		to = strings.TrimPrefix(to, word)
+	}
+	return fetchargs.PointerTo(func() *fetchargs.Type {
+		if types == nil || strings.HasSuffix(to, "*") {
+			return nil
+		}
+		t, err := types.TypeNamed(to)
+		if err != nil {
+			return nil // to something of which nothing is known
+		}
+		return t
+	})
+}
+
+// enumType is the type of a field that is an enum.
+func enumType(format *tracefs.Format, f *tracefs.Field, types fetchargs.Types) *fetchargs.Type {
+	if types != nil {
+		if t, err := types.TypeNamed(f.Type); err == nil && t.Kind == fetchargs.Enum && t.Size == f.Size {
+			return t
+		}
+	}
+	t := &fetchargs.Type{Kind: fetchargs.Enum, Name: f.Type, Size: f.Size, Signed: f.Signed}
+	for _, s := range format.Symbols(f.Name) {
+		t.Values = append(t.Values, fetchargs.Enumerator{Name: s.Name, Value: s.Value})
+	}
+	return t
+}
