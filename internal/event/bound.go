@@ -31,14 +31,18 @@ type boundField struct {
 	moves bool     // in is not the same for all records
 }
 
-// pointers are those that are present in the loaded records, of the two halves.
-type pointers [2]uint64
+// pointers are those that are present in the loaded records, of the halves.
+type pointers [3]uint64
 
-// load makes record the one that is decoded.
+// load makes record the one that is decoded; nil is one in which nothing is
+// present.
 func (c *Compiled) load(h *Half, record []byte) error {
-	present, err := h.layout.Present(record)
-	if err != nil {
-		return err
+	var present uint64
+	if record != nil {
+		var err error
+		if present, err = h.layout.Present(record); err != nil {
+			return err
+		}
 	}
 	if len(record) > cap(h.record) {
 		h.record = make([]byte, len(record), 2*len(record))
@@ -67,7 +71,7 @@ func (c *Compiled) aim(ev *Event) {
 		return
 	}
 	var key pointers
-	for i, h := range [2]*Half{c.Entry, c.Return} {
+	for i, h := range [...]*Half{c.Entry, c.Inner, c.Return} {
 		if h != nil {
 			key[i] = h.present
 		}

@@ -1,7 +1,6 @@
 package event
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,7 +11,8 @@ import (
 
 // A Compiled is one probe of a program: what is to be defined in the kernel,
 // and how its records are decoded. A probe with $retval and values from the
-// function's entry has two halves, which are paired by thread.
+// function's entry has two halves, which are paired by thread, and a third for
+// what a function within has.
 type Compiled struct {
 	Event   string
 	Symbol  string // function, with its module where it has one
@@ -28,6 +28,7 @@ type Compiled struct {
 	// EventProbe: an event probe on the static event fetches all fields.
 	EventProbe bool
 	Entry      *Half // nil for a return probe that needs no entry
+	Inner      *Half // see Probe.Inner
 	Return     *Half // nil for an entry probe
 
 	fields []*boundField
@@ -49,6 +50,7 @@ type Compiled struct {
 
 // A Half is one definition in the kernel.
 type Half struct {
+	Symbol string // as that of its Compiled; the inner half has another
 	Filter string // the kernel's event filter, "" for none
 	Plan   *fetchargs.Plan
 
@@ -91,23 +93,13 @@ func (p *Program) compileAs(src *Source, pr *Probe, k Kernel, begin func(*Source
 	if err != nil {
 		return nil, err
 	}
-	symbol := c.Symbol
-	for i := range pr.Fields {
-		f := &pr.Fields[i]
-		if !p.wants(f) {
-			continue
-		}
-		err := p.bind(c, f, k)
-		if err == nil {
-			continue
-		}
-		err = &FieldError{symbol, cmp.Or(f.Expr, f.Name), err}
-		switch {
-		case !isMissing(err) || p.exact && !f.Optional:
+	if pr.Inner != nil {
+		if err := p.bindInner(c, pr.Inner, k); err != nil {
 			return nil, err
-		case !f.Optional:
-			p.Missing = append(p.Missing, err)
 		}
+	}
+	if err := p.bindAll(c, nil, pr.Fields, k); err != nil {
+		return nil, err
 	}
 	if len(c.byName) == 0 && len(p.Missing) > 0 {
 		return nil, p.Missing[len(p.Missing)-1]
@@ -118,7 +110,7 @@ func (p *Program) compileAs(src *Source, pr *Probe, k Kernel, begin func(*Source
 	for _, cond := range pr.Only {
 		to, ok := c.byName[cond.Field]
 		if !ok {
-			return nil, fmt.Errorf("%s: %w: %s, without which its events cannot be told", symbol, fetchargs.ErrNoMember, cond.Field)
+			return nil, fmt.Errorf("%s: %w: %s, without which its events cannot be told", c.Symbol, fetchargs.ErrNoMember, cond.Field)
 		}
 		c.only.conds = append(c.only.conds, to.bind(cond))
 		if expr, when := to.expr(); cond.Op == Equals && expr != "" && when == nil {
@@ -138,28 +130,68 @@ func (p *Program) compileFunc(src *Source, pr *Probe, k Kernel) (*Compiled, erro
 	}
 	c := newCompiled(src, symbol, k)
 	c.Offset = pr.Offset
-	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect, NonNull: pr.NonNull}
-	if proto, err := k.Types.FuncNamed(symbol); err == nil {
-		t.Func = proto
-	} else if !errors.Is(err, fetchargs.ErrNoType) {
+	t, err := k.target(symbol, pr.NonNull)
+	if err != nil {
 		return nil, err
 	}
 	if t.Inside = pr.Offset != 0; t.Inside {
 		t.NoParams = fmt.Sprintf("at %s+%d they may have moved; name registers, for example %%%s", symbol, pr.Offset, exampleRegister(k.Arch))
-	} else if _, suffix, ok := strings.Cut(symbol, "."); ok {
-		t.NoParams = fmt.Sprintf("the compiler made .%s of the function and may have moved them; name registers, for example %%%s", suffix, exampleRegister(k.Arch))
 	}
-	entry := &Half{target: t, planner: fetchargs.NewPlanner(k.Dialect)}
+	entry := newHalf(symbol, t)
 	if !pr.Return {
 		c.Entry = entry
 		return c, nil
 	}
 	t.Return = true
-	c.Return = &Half{target: t, planner: fetchargs.NewPlanner(k.Dialect)}
-	if !c.Return.suffices(p, pr.Fields, k) {
+	c.Return = newHalf(symbol, t)
+	if pr.Inner != nil || !c.Return.suffices(p, pr.Fields, k) {
 		c.Entry = entry
 	}
 	return c, nil
+}
+
+func newHalf(symbol string, t fetchargs.Target) *Half {
+	return &Half{Symbol: symbol, target: t, planner: fetchargs.NewPlanner(t.Dialect)}
+}
+
+// target is a function for whose start expressions are resolved.
+func (k *Kernel) target(symbol string, nonNull []string) (fetchargs.Target, error) {
+	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect, NonNull: nonNull}
+	proto, err := k.Types.FuncNamed(symbol)
+	if err != nil && !errors.Is(err, fetchargs.ErrNoType) {
+		return t, err
+	}
+	t.Func = proto
+	if _, suffix, ok := strings.Cut(symbol, "."); ok {
+		t.NoParams = fmt.Sprintf("the compiler made .%s of the function and may have moved them; name registers, for example %%%s", suffix, exampleRegister(k.Arch))
+	}
+	return t, nil
+}
+
+// bindInner adds the half of the function within, and its fields.
+func (p *Program) bindInner(c *Compiled, in *Inner, k Kernel) error {
+	symbol, err := k.Choose(in.Funcs)
+	if err != nil && p.exact {
+		return err
+	}
+	if err != nil {
+		for i := range in.Fields {
+			p.Missing = append(p.Missing, &FieldError{c.Symbol, in.Fields[i].Expr, err})
+		}
+		return nil
+	}
+	t, err := k.target(symbol, in.NonNull)
+	if err != nil {
+		return err
+	}
+	h := newHalf(symbol, t)
+	if err := p.bindAll(c, h, in.Fields, k); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(c.fields, func(f *boundField) bool { return f.half == h }) {
+		c.Inner = h
+	}
+	return nil
 }
 
 // isAssured tells whether Only makes sure of a condition.
@@ -231,123 +263,4 @@ func (c *Compiled) half(expr string) (*Half, fetchargs.Ref, error) {
 		err = entryErr
 	}
 	return c.Return, ref, err
-}
-
-func (p *Program) bind(c *Compiled, f *Field, k Kernel) error {
-	switch {
-	case f.Computed:
-		b := &boundField{field: f, kind: f.Kind}
-		c.computed = append(c.computed, b)
-		return p.column(c, b, 0, Column{Name: f.Name, Help: f.Help, Kind: f.Kind, Wide: f.Wide}, false)
-	case len(f.Cases) > 0:
-		return p.bindCases(c, f)
-	}
-	half, ref, err := c.half(f.Expr)
-	if err != nil {
-		return err
-	}
-	kind, err := f.kindFor(ref, k.Symbol)
-	if err != nil {
-		return err
-	}
-	if err := kind.fits(ref); err != nil {
-		return err
-	}
-	b := &boundField{field: f, kind: kind, half: half, in: make([][]byte, len(kind.Reads))}
-	for i := range kind.Reads {
-		slot, err := b.fetch(&kind.Reads[i], ref)
-		if err != nil && !p.exact && isMissing(err) && kind.loses(&kind.Reads[i]) {
-			p.Missing = append(p.Missing, &FieldError{c.Symbol, f.Expr, err})
-			b.lost = append(b.lost, kind.Reads[i].Expr)
-			slot, err = -1, nil
-		}
-		if err != nil {
-			return err
-		}
-		b.slots = append(b.slots, slot)
-	}
-	if len(kind.Parts) == 0 {
-		if kind.isNumber() { // others are read at the place that the sum is
-			b.addend = ref.Addend()
-		}
-		b.bitOff, b.bitWidth = ref.Bits()
-		b.signed = ref.Type.Signed
-		if b.bitWidth != 0 {
-			b.signed = kind.signed(ref.Type)
-		}
-	}
-	c.fields = append(c.fields, b)
-	return p.columns(c, b)
-}
-
-// fetch asks for one read of the field's kind.
-func (b *boundField) fetch(r *Read, ref fetchargs.Ref) (fetchargs.Slot, error) {
-	if r.Expr != "$" {
-		var err error
-		ref, err = b.half.resolve(substitute(r.Expr, b.field.Expr))
-		if err != nil && r.Optional && isMissing(err) {
-			return -1, nil
-		}
-		if err != nil {
-			return 0, fmt.Errorf("as a %s: %w", b.kind.Name, err)
-		}
-	}
-	if r.String {
-		return b.half.planner.Text(ref, r.User)
-	}
-	if r.Follow {
-		ref = ref.Target()
-	}
-	return b.half.planner.Value(ref, r.Size)
-}
-
-// columns gives the values of a field their names.
-func (p *Program) columns(c *Compiled, b *boundField) error {
-	f := b.field
-	if len(b.kind.Parts) == 0 {
-		name := cmp.Or(f.Name, columnName(f.Expr))
-		return p.column(c, b, 0, Column{Name: name, Help: cmp.Or(f.Help, f.Expr), Kind: b.kind, Wide: f.Wide}, f.Hidden)
-	}
-	prefix := f.Name
-	for i := range b.kind.Parts {
-		if name, _ := f.pick(&b.kind.Parts[i]); prefix == "" && c.byName[name].field != nil {
-			prefix = columnName(f.Expr) // for all of them, so that they stay together
-		}
-	}
-	for i := range b.kind.Parts {
-		part := &b.kind.Parts[i]
-		name, help := f.pick(part)
-		if name == "" || slices.Contains(b.lost, part.Expr) {
-			b.out = append(b.out, -1)
-			continue
-		}
-		if prefix != "" {
-			name = prefix + "_" + name
-		}
-		if err := p.column(c, b, i, Column{Name: name, Help: help, Kind: part.Kind, Wide: part.Wide || f.Wide}, f.Hidden); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// commonNames are the columns that every event has.
-var commonNames = []string{"time", "event", "cpu", "pid", "tid", "comm", "stack"}
-
-func (p *Program) column(c *Compiled, b *boundField, part int, col Column, hidden bool) error {
-	for _, name := range commonNames {
-		if col.Name == name {
-			return fmt.Errorf("the column %s is every event's own; give the field a name: NAME=…", name)
-		}
-	}
-	if _, taken := c.byName[col.Name]; taken {
-		return fmt.Errorf("two fields are called %s; give one of them a name: NAME=…", col.Name)
-	}
-	i, err := p.index(col, hidden)
-	if err != nil {
-		return err
-	}
-	b.out = append(b.out, i)
-	c.byName[col.Name] = target{b, part}
-	return nil
 }

@@ -36,17 +36,22 @@ func namesIn(filter string) []string {
 
 // Halves returns the definitions of the probe, in the order of their events.
 func (c *Compiled) Halves() []*Half {
-	switch {
-	case c.Return == nil:
-		return []*Half{c.Entry}
-	case c.Entry == nil:
-		return []*Half{c.Return}
+	var all []*Half
+	for _, h := range [...]*Half{c.Entry, c.Inner, c.Return} {
+		if h != nil {
+			all = append(all, h)
+		}
 	}
-	return []*Half{c.Entry, c.Return}
+	return all
 }
 
 // first is the half that begins an event, and the only one that is filtered.
-func (c *Compiled) first() *Half { return c.Halves()[0] }
+func (c *Compiled) first() *Half {
+	if c.Entry != nil {
+		return c.Entry
+	}
+	return c.Return
+}
 
 // IsReturn reports whether h fires when the function returns.
 func (c *Compiled) IsReturn(h *Half) bool { return h == c.Return }
@@ -79,16 +84,8 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 		return false, fmt.Errorf("%s: %w", c.Symbol, err)
 	}
 	if c.Entry != nil && c.Return != nil {
-		if h == c.Entry {
-			c.pairs.enter(tid, record)
-			return false, nil
-		}
-		entry := c.pairs.leave(tid)
-		if entry == nil {
-			return false, nil
-		}
-		if err := c.load(c.Entry, entry); err != nil {
-			return false, fmt.Errorf("%s: %w", c.Symbol, err)
+		if ok, err := c.pair(h, tid, record); !ok {
+			return false, err
 		}
 	}
 	if c.steps == nil || c.event != ev || ev.from != c {
@@ -101,6 +98,31 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 	ev.Name = c.Event
 	ev.Task = !c.Softirq
 	return hold(c.tests), nil
+}
+
+// pair keeps the record until the function returns, and then loads those that
+// were kept. It reports whether the event is complete.
+func (c *Compiled) pair(h *Half, tid uint32, record []byte) (bool, error) {
+	switch h {
+	case c.Entry:
+		c.pairs.enter(tid, record)
+		return false, nil
+	case c.Inner:
+		c.pairs.within(tid, record)
+		return false, nil
+	}
+	e := c.pairs.leave(tid)
+	if e.entry == nil {
+		return false, nil
+	}
+	err := c.load(c.Entry, e.entry)
+	if c.Inner != nil && err == nil {
+		err = c.load(c.Inner, e.inner)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", c.Symbol, err)
+	}
+	return true, nil
 }
 
 // Unpaired returns how many returns had no entry, and how many entries were

@@ -65,8 +65,9 @@ func lookupState(s string) (uint64, bool) {
 }
 
 // The reads of a sock, in the order that decodeSock expects. The head of
-// struct sock_common has been the same since 3.10; the IPv6 addresses joined
-// it in 3.13 and are not there without CONFIG_IPV6.
+// struct sock_common has been the same since 3.10. The IPv6 addresses joined
+// it in 3.13 and are not there without CONFIG_IPV6; before, inet_sock.pinet6
+// leads to them, which is NULL for a socket of IPv4.
 const (
 	sockFamily = iota
 	sockState
@@ -110,8 +111,8 @@ var Addr = &Kind{Name: "addr", Help: "IP address; IPv4-mapped IPv6 is shown as I
 var (
 	Sock = &Kind{Name: "sock", Help: "struct sock *: family, laddr, lport, raddr, rport, state", Class: Text,
 		Reads: append(sock4Reads[:len(sock4Reads):len(sock4Reads)],
-			Read{Expr: "$->__sk_common.skc_v6_rcv_saddr", Size: 16, Optional: true},
-			Read{Expr: "$->__sk_common.skc_v6_daddr", Size: 16, Optional: true}),
+			Read{Expr: "$->__sk_common.skc_v6_rcv_saddr ?? ((struct inet_sock *)$)->pinet6->rcv_saddr", Size: 16, Optional: true},
+			Read{Expr: "$->__sk_common.skc_v6_daddr ?? ((struct inet_sock *)$)->pinet6->daddr", Size: 16, Optional: true}),
 		Parts: sockParts, Decode: decodeSock}
 	Sock4 = &Kind{Name: "sock4", Help: "struct sock * of IPv4: family, laddr, lport, raddr, rport, state", Class: Text,
 		Reads: sock4Reads, Parts: sockParts, Decode: decodeSock}

@@ -11,50 +11,76 @@ const (
 
 // pairs keeps the entry records of each thread until the function returns.
 type pairs struct {
-	byThread map[uint32][][]byte
+	byThread map[uint32][]entered
 	free     [][]byte
-	last     []byte // what leave returned; reused after the next call
+	last     entered // what leave returned; reused after the next call
 
 	orphans uint64 // returns without an entry
 	evicted uint64 // entries that were given up
 }
 
+// An entered function has the record of its entry, and that of the inner
+// function's last call, nil before it was called.
+type entered struct{ entry, inner []byte }
+
 func (p *pairs) enter(tid uint32, record []byte) {
 	stack, known := p.byThread[tid]
 	switch {
 	case p.byThread == nil:
-		p.byThread = map[uint32][][]byte{}
+		p.byThread = map[uint32][]entered{}
 	case len(stack) >= maxDepth:
 		p.evicted++
-		p.free = append(p.free, stack[0])
+		p.reuse(stack[0])
 		stack = slices.Delete(stack, 0, 1)
 	case !known && len(p.byThread) >= maxThreads:
 		for old, s := range p.byThread { // any one
 			p.evicted += uint64(len(s))
-			p.free = append(p.free, s...)
+			for _, e := range s {
+				p.reuse(e)
+			}
 			delete(p.byThread, old)
 			break
 		}
 	}
+	p.byThread[tid] = append(stack, entered{entry: p.keep(record)})
+}
+
+// within notes a call of the inner function by what tid entered last. It is of
+// no interest where others call it.
+func (p *pairs) within(tid uint32, record []byte) {
+	if stack := p.byThread[tid]; len(stack) > 0 {
+		e := &stack[len(stack)-1]
+		p.reuse(entered{inner: e.inner})
+		e.inner = p.keep(record)
+	}
+}
+
+func (p *pairs) keep(record []byte) []byte {
 	var b []byte
 	if n := len(p.free); n > 0 {
 		b, p.free = p.free[n-1], p.free[:n-1]
 	}
-	p.byThread[tid] = append(stack, append(b[:0], record...))
+	return append(b[:0], record...)
 }
 
-// leave returns the record with which tid entered last, nil if there is none.
-// It is valid until the next call.
-func (p *pairs) leave(tid uint32) []byte {
-	if p.last != nil {
-		p.free = append(p.free, p.last)
-		p.last = nil
+func (p *pairs) reuse(e entered) {
+	for _, b := range [2][]byte{e.entry, e.inner} {
+		if b != nil {
+			p.free = append(p.free, b)
+		}
 	}
+}
+
+// leave returns the records of what tid entered last, none if there is none.
+// They are valid until the next call.
+func (p *pairs) leave(tid uint32) entered {
+	p.reuse(p.last)
+	p.last = entered{}
 	stack := p.byThread[tid]
 	n := len(stack)
 	if n == 0 {
 		p.orphans++
-		return nil
+		return entered{}
 	}
 	p.last = stack[n-1]
 	if n == 1 {

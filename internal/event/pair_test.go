@@ -4,7 +4,7 @@ import "testing"
 
 func TestPairs(t *testing.T) {
 	var p pairs
-	get := func(tid uint32) string { return string(p.leave(tid)) }
+	get := func(tid uint32) string { return string(p.leave(tid).entry) }
 	check := func(what, got, want string) {
 		t.Helper()
 		if got != want {
@@ -49,12 +49,12 @@ func TestPairs(t *testing.T) {
 func TestPairsReuse(t *testing.T) {
 	var p pairs
 	p.enter(1, []byte("first"))
-	got := p.leave(1)
+	got := p.leave(1).entry
 	p.enter(2, []byte("SECOND"))
 	if string(got) != "first" {
 		t.Errorf("overwritten: %q", got)
 	}
-	if string(p.leave(2)) != "SECOND" {
+	if string(p.leave(2).entry) != "SECOND" {
 		t.Error("the second")
 	}
 }

@@ -81,6 +81,9 @@ type Probe struct {
 	// at a parameter or a global variable keep the values that they had when
 	// it was entered; $retval, registers and the stack are those at the return.
 	Return bool
+	// Inner, of a return probe, has fields from a function that the probed
+	// one calls meanwhile.
+	Inner *Inner
 	// Optional: a kernel without any of the functions does not need it.
 	Optional bool
 	// Types are types without which the kernel does not have what the probe
@@ -94,6 +97,15 @@ type Probe struct {
 	// of its own and a filter in the kernel.
 	Only   []Cond
 	Fields []Field
+}
+
+// An Inner is a function that the probed one calls, on the same thread and
+// before it returns: it has at hand what that is neither given nor returns. Of
+// several calls the last one counts; without one its fields are absent.
+type Inner struct {
+	Funcs   []string // as Probe.Funcs
+	NonNull []string // as Probe.NonNull
+	Fields  []Field
 }
 
 // A Field is a value, or with a compound kind several.
@@ -172,6 +184,7 @@ const (
 	Equals    CondOp = iota + 1 // the number is Num
 	NotEquals                   // the number is another than Num
 	AtLeast                     // the number is Num or more
+	Without                     // no bit of Num is set in the number
 )
 
 // Fields returns the columns that the tool can have, without a kernel: those

@@ -19,7 +19,7 @@ func (p *Program) compileTracepoint(src *Source, pr *Probe, k Kernel) (*Compiled
 	c := newCompiled(src, pr.Tracepoint, k)
 	c.Tracepoint = true
 	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect, Record: fields}
-	c.Entry = &Half{target: t, planner: fetchargs.NewPlanner(k.Dialect)}
+	c.Entry = newHalf(pr.Tracepoint, t)
 	return c, nil
 }
 

@@ -53,6 +53,27 @@ func attach(cfg *Config, tfs *tracefs.FS, types fetchargs.Types) (*attached, err
 	return a, err
 }
 
+// firstReturn is a function at whose return something is to be probed, "" where
+// there is none.
+func firstReturn(probes []event.Probe, choose func(funcs []string) (string, error)) string {
+	for i := range probes {
+		p := &probes[i]
+		if len(p.Funcs) == 0 || !p.Return && len(p.Else) == 0 {
+			continue
+		}
+		symbol, err := choose(p.Funcs)
+		switch {
+		case err == nil && p.Return:
+			return symbol
+		case err != nil && len(p.Else) > 0:
+			if symbol := firstReturn(p.Else, choose); symbol != "" {
+				return symbol
+			}
+		}
+	}
+	return ""
+}
+
 // isNoFunction tells that the kernel has no such function to probe, or several.
 func isNoFunction(err error) bool {
 	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EINVAL)
@@ -62,9 +83,10 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	k := event.Kernel{Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs, types),
 		EventProbe: eventProbes(tfs, cfg), Symbol: symbolizer(), Arch: arch}
 	c.noKprobes = !hasKprobes(tfs)
-	if cfg.hasReturn() {
-		if symbol, err := c.choose(cfg.firstReturn()); err == nil {
+	for _, src := range cfg.Tool.Events {
+		if symbol := firstReturn(src.Probes, c.choose); symbol != "" {
 			k.Dialect.ReturnArgs = k.Dialect.ReturnArgs || returnArgs(tfs, symbol)
+			break
 		}
 	}
 	p, err := event.Compile(cfg.Tool, cfg.Events, cfg.Columns, k)
@@ -138,7 +160,7 @@ func (a *attached) define(tfs *tracefs.FS, c *event.Compiled, h *event.Half, res
 
 // refusal says in the user's words what the kernel said of a definition.
 func refusal(c *event.Compiled, h *event.Half, err error) error {
-	place := c.Symbol
+	place := h.Symbol
 	if c.Offset != 0 {
 		place = fmt.Sprintf("%s+%d", place, c.Offset)
 	}
@@ -162,7 +184,7 @@ func refusal(c *event.Compiled, h *event.Half, err error) error {
 	}
 	if said.Offset < len(said.Line) {
 		word, _, _ := strings.Cut(said.Line[said.Offset:], " ")
-		if !strings.HasPrefix(word, c.Symbol) {
+		if !strings.HasPrefix(word, h.Symbol) {
 			place += ": " + word
 		}
 	}
@@ -183,7 +205,7 @@ func spec(c *event.Compiled, h *event.Half, n int) kprobe.Spec {
 	if c.EventProbe {
 		return kprobe.Spec{Event: kprobe.EventName(c.Symbol, n), Tracepoint: c.Symbol, Args: h.Plan.Args}
 	}
-	return kprobe.Spec{Event: kprobe.EventName(c.Symbol, n), Symbol: c.Symbol, Offset: c.Offset, Return: c.IsReturn(h), Args: h.Plan.Args}
+	return kprobe.Spec{Event: kprobe.EventName(h.Symbol, n), Symbol: h.Symbol, Offset: c.Offset, Return: c.IsReturn(h), Args: h.Plan.Args}
 }
 
 // close removes the probes. Readers of them must be closed before.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -71,18 +70,6 @@ func (cfg *Config) backend() (kprobe.Backend, error) {
 		return b, usage("backend: %v", err)
 	}
 	return b, nil
-}
-
-// hasReturn reports whether a probe fires when a function returns.
-func (cfg *Config) hasReturn() bool { return len(cfg.firstReturn()) > 0 }
-
-func (cfg *Config) firstReturn() []string {
-	for _, src := range cfg.Tool.Events {
-		if i := slices.IndexFunc(src.Probes, func(p event.Probe) bool { return p.Return }); i >= 0 {
-			return src.Probes[i].Funcs
-		}
-	}
-	return nil
 }
 
 // shorten keeps what is long out of messages.

@@ -55,13 +55,14 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 				continue // pairing remembers threads
 			}
 			var records [][]byte
+			h := c.Halves()[0]
 			for range 200 {
-				records = append(records, randomRecord(random, c.Halves()[0].Plan.Predict(c.IsReturn(c.Halves()[0]))))
+				records = append(records, randomRecord(random, h.Plan.Predict(c.IsReturn(h))))
 			}
 			ev := compiled(t, k, tool).NewEvent()
 			if n := testing.AllocsPerRun(3, func() {
 				for _, r := range records {
-					if _, err := c.Decode(c.Halves()[0], 1, r, ev); err != nil {
+					if _, err := c.Decode(h, 1, r, ev); err != nil {
 						t.Fatal(err)
 					}
 				}
