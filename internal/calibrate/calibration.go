@@ -199,6 +199,9 @@ func (s *solver) result(names map[string]string) *Result {
 		}
 		done = append(done, sig.fn)
 		c := s.funcs[sig.fn]
+		if slices.Contains(older, sig.fn) && s.funcs[fnConsume].ok || sig.fn == fnConsume && s.funcs[fnFree].ok {
+			continue // one or the other
+		}
 		f := Function{Name: sig.fn, OK: c.ok, Result: c.result, Params: c.params, Why: c.why}
 		if name := names[sig.fn]; name != "" {
 			f.Name = name

@@ -25,6 +25,9 @@ var (
 	pPt    = param{"pt", "*void"}
 	pOrig  = param{"orig_dev", "*struct net_device"}
 	pNeigh = param{"neigh", "*struct neighbour"}
+	pBlock = param{"noblock", "int"}
+	pFlags = param{"flags", "int"}
+	pALen  = param{"addr_len", "*int"}
 )
 
 // signatures of 3.10 to 7.x.
@@ -35,6 +38,13 @@ var signatures = []signature{
 	{fnSend6, "int", []param{pSk, pMsg, pLen}, []string{"sk", "msg", "len"}},
 	{fnSend6, "int", []param{pIocb, pSk, pMsg, pLen}, []string{"sk", "msg", "len"}},
 	{fnConsume, "void", []param{pSk, pSkb, {"len", "int"}}, []string{"sk", "skb", "len"}},
+	{fnFree, "void", []param{pSk, pSkb}, []string{"sk", "skb"}},                        // and len from 4.7 to 4.9
+	{fnRecv4, "int", []param{pSk, pMsg, pLen, pFlags}, []string{"sk", "len", "flags"}}, // since 5.19
+	{fnRecv4, "int", []param{pSk, pMsg, pLen, pBlock, pFlags, pALen}, []string{"sk", "len", "flags"}},
+	{fnRecv4, "int", []param{pIocb, pSk, pMsg, pLen, pBlock, pFlags, pALen}, []string{"sk", "len", "flags"}}, // until 4.0
+	{fnRecv6, "int", []param{pSk, pMsg, pLen, pFlags}, []string{"sk", "len", "flags"}},
+	{fnRecv6, "int", []param{pSk, pMsg, pLen, pBlock, pFlags, pALen}, []string{"sk", "len", "flags"}},
+	{fnRecv6, "int", []param{pIocb, pSk, pMsg, pLen, pBlock, pFlags, pALen}, []string{"sk", "len", "flags"}},
 	{fnRoute, "*void", []param{pNet, {"flp4", "*void"}, pSk}, []string{"net"}},
 	{fnXmit, "int", []param{pSkb, pDev}, []string{"skb", "dev"}},
 	{fnIPRcv, "int", []param{pSkb, pDev, pPt, pOrig}, []string{"skb", "dev", "orig_dev"}},

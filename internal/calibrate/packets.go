@@ -157,14 +157,25 @@ func (s *solver) knownOf(sc *scene, more map[string]uint64, skb uint64) map[stri
 	return known
 }
 
-// received has the calls of skb_consume_udp: the packet is that of the step
-// before, in which it was sent.
+const msgPeek = 2 // MSG_PEEK, include/linux/socket.h
+
+// received has the calls of a receive: the packet is that of the step before,
+// in which it was sent.
 func (s *solver) received(at func(*Hit, map[string]uint64)) {
 	var skb uint64
 	for _, sc := range s.scenes {
-		for i, h := range sc.calls(fnConsume) {
+		for i, h := range sc.consumed() {
 			if i < len(sc.Received) && skb != 0 && sc.sk() != 0 {
 				at(h, map[string]uint64{"sk": sc.sk(), "skb": skb, "len": uint64(sc.Received[i])})
+			}
+		}
+		for i, h := range append(sc.calls(fnRecv4), sc.calls(fnRecv6)...) {
+			if i < len(sc.Received) && sc.sk() != 0 {
+				known := map[string]uint64{"sk": sc.sk(), "len": uint64(sc.Buffer), "flags": 0}
+				if sc.Received[i] < 0 {
+					known["flags"] = msgPeek
+				}
+				at(h, known)
 			}
 		}
 		if p := s.packetOf(sc); p != 0 {

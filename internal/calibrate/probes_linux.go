@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/kprobe"
@@ -24,8 +25,8 @@ type probes struct {
 
 // define defines the probes. A function that the kernel does not have is noted;
 // the one that marks the steps must be there.
-func define(tfs *tracefs.FS, arch fetchargs.Arch, d fetchargs.Dialect) (_ *probes, err error) {
-	list := targets(d.Arrays, hasInet6())
+func define(o *Options) (_ *probes, err error) {
+	list := targets(o.Dialect.Arrays, hasInet6())
 	p := &probes{names: map[string]string{}}
 	defer func() {
 		if err != nil {
@@ -34,12 +35,20 @@ func define(tfs *tracefs.FS, arch fetchargs.Arch, d fetchargs.Dialect) (_ *probe
 	}()
 	names := make([]string, len(list))
 	for i, t := range list {
-		parts, err := partsOf(i, t, arch, d)
+		if slices.Contains(older, t.funcs[0]) && slices.Contains(names, fnConsume) {
+			continue
+		}
+		parts, err := partsOf(i, t, o.Arch, o.Dialect)
 		if err != nil {
 			return nil, err
 		}
-		for _, fn := range t.funcs {
-			if err = p.defineAll(tfs, fn, parts); err == nil {
+		funcs := t.funcs
+		if o.Functions != nil {
+			funcs = o.Functions(funcs)
+		}
+		err = errors.ErrUnsupported
+		for _, fn := range funcs {
+			if err = p.defineAll(o.FS, fn, parts); err == nil {
 				// The solver knows it by the first name.
 				if names[i] = t.funcs[0]; fn != names[i] {
 					p.names[names[i]] = fn

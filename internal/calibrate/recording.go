@@ -21,8 +21,10 @@ type Step struct {
 	Send *Send `json:",omitempty"`
 	// Packet is what then crosses lo.
 	Packet *Packet `json:",omitempty"`
-	// Received are the results of calls of recv for UDP, negative for peeks.
+	// Received are the results of calls of recv for UDP, negative for peeks,
+	// into a buffer of that size.
 	Received []int `json:",omitempty"`
+	Buffer   int   `json:",omitempty"`
 	// Calls are functions whose first call in the step has the step's socket
 	// as its sk, with other parameters of known value.
 	Calls map[string]map[string]uint64 `json:",omitempty"`
@@ -98,6 +100,9 @@ const (
 	fnSend4    = "udp_sendmsg"
 	fnSend6    = "udpv6_sendmsg"
 	fnConsume  = "skb_consume_udp"
+	fnFree     = "skb_free_datagram_locked"
+	fnRecv4    = "udp_recvmsg"
+	fnRecv6    = "udpv6_recvmsg"
 	fnNeigh    = "neigh_resolve_output"
 	fnDevFlags = "dev_get_flags"
 	fnInitSock = "sock_init_data"
@@ -110,12 +115,15 @@ const (
 	fnIPOutput = "ip_output"
 )
 
+// older are functions that are not needed with skb_consume_udp.
+var older = []string{fnFree, fnRecv4, fnRecv6}
+
 // targets are the functions to probe.
 //
 // loopback_xmit (drivers/net/loopback.c) is static, but called through a table
 // of functions, so it is never inlined. dev_get_flags is called by
 // ioctl(SIOCGIFFLAGS); it is netif_get_flags since 6.15. skb_consume_udp is of
-// 4.10.
+// 4.10, and has all that is to be known of a receive.
 //
 // Without IPv6 all sockets have one family, so it is looked for in new sockets
 // of families of all sorts: sock_init_data(sock, sk) gets them.
@@ -128,26 +136,28 @@ func targets(arrays, inet6 bool) []target {
 		// (ex_handler_uaccess in arch/x86/mm/extable.c).
 		send = append(send, window{2, true, nameWindow})
 	}
-	other := target{[]string{fnSend6}, send}
-	if !inet6 {
-		other = target{[]string{fnInitSock}, []window{{1, false, initWindow}}}
+	skb0, skb1 := []window{{0, false, skbWindow}}, []window{{1, false, skbWindow}}
+	list := []target{
+		{funcs: []string{fnMark}, windows: []window{{0, false, sockWindow}}},
+		{funcs: []string{fnDevFlags, "netif_get_flags"}, windows: []window{{0, false, devWindow}}},
+		{funcs: []string{fnRoute}, windows: []window{{0, false, netWindow}}},
+		{funcs: []string{fnSend4}, windows: send},
+		{funcs: []string{fnXmit}, windows: skb0},
+		{funcs: []string{fnIPRcv}, windows: skb0},
+		{funcs: []string{fnUDPRcv}, windows: skb0},
+		{funcs: []string{fnConsume}, windows: skb1},
+		// The name with __ is that of 4.7 to 4.9.
+		{funcs: []string{fnFree, "__skb_free_datagram_locked"}, windows: skb1},
+		{funcs: []string{fnRecv4}},
+		{funcs: []string{fnNeigh}, windows: []window{{0, false, neighWindow}}},
 	}
-	return []target{
-		{[]string{fnMark}, []window{{0, false, sockWindow}}},
-		{[]string{fnDevFlags, "netif_get_flags"}, []window{{0, false, devWindow}}},
-		{[]string{fnRoute}, []window{{0, false, netWindow}}},
-		{[]string{fnSend4}, send},
-		other,
-		{[]string{fnXmit}, []window{{0, false, skbWindow}}},
-		{[]string{fnIPRcv}, []window{{0, false, skbWindow}}},
-		{[]string{fnUDPRcv}, []window{{0, false, skbWindow}}},
-		{[]string{fnConsume}, []window{{1, false, skbWindow}}},
-		{[]string{fnNeigh}, []window{{0, false, neighWindow}}},
-		{[]string{fnSetState}, nil},
-		{[]string{fnConnect}, nil},
-		{[]string{fnSendTCP}, nil},
-		{[]string{fnCleanup}, nil},
-		{[]string{fnAccept}, nil},
-		{[]string{fnIPOutput}, nil},
+	if inet6 {
+		list = append(list, target{funcs: []string{fnSend6}, windows: send}, target{funcs: []string{fnRecv6}})
+	} else {
+		list = append(list, target{funcs: []string{fnInitSock}, windows: []window{{1, false, initWindow}}})
 	}
+	for _, fn := range []string{fnSetState, fnConnect, fnSendTCP, fnCleanup, fnAccept, fnIPOutput} {
+		list = append(list, target{funcs: []string{fn}})
+	}
+	return list
 }

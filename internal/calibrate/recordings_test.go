@@ -140,7 +140,7 @@ func kindOf(fn string, window int) string {
 		return "dev"
 	case fnRoute:
 		return "net"
-	case fnXmit, fnIPRcv, fnUDPRcv, fnConsume:
+	case fnXmit, fnIPRcv, fnUDPRcv, fnConsume, fnFree:
 		return "skb"
 	case fnNeigh:
 		return "neigh"

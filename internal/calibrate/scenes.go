@@ -110,7 +110,7 @@ func skbSamples(all []*scene, dev uint64) []skbSample {
 			list = append(list, s.xmit(dev)...)
 			list = append(list, s.received(dev)...)
 		}
-		for i, h := range s.calls(fnConsume) {
+		for i, h := range s.consumed() {
 			if i < len(s.Received) {
 				users := 1
 				if s.Received[i] < 0 {
@@ -122,6 +122,9 @@ func skbSamples(all []*scene, dev uint64) []skbSample {
 	}
 	return list
 }
+
+// consumed are the calls by which datagrams are given back.
+func (s *scene) consumed() []*Hit { return append(s.calls(fnConsume), s.calls(fnFree)...) }
 
 func (s *scene) want(extra int, dev uint64) map[string][]byte {
 	w := map[string][]byte{"skb.protocol": be16(0x0800)}

@@ -107,7 +107,7 @@ func (s *sock) options() int {
 
 // receive takes a datagram, after a look at it if peek is set.
 func (s *sock) receive(n int, peek bool) {
-	step := s.t.step(s.fd, &Step{What: "udp: receive", Sock: s.holds(closed)})
+	step := s.t.step(s.fd, &Step{What: "udp: receive", Sock: s.holds(closed), Buffer: n + 1})
 	buf := make([]byte, n+1)
 	if peek {
 		got, _, err := unix.Recvfrom(s.fd, buf, unix.MSG_PEEK)

@@ -67,8 +67,6 @@ func (c *boundCond) holds(v *Value) bool {
 		return int64(v.Num) == c.num
 	case NotEquals:
 		return int64(v.Num) != c.num
-	case Without:
-		return v.Num&uint64(c.num) == 0
 	}
 	if c.signed { // AtLeast
 		return int64(v.Num) >= c.num

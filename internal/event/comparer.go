@@ -261,9 +261,6 @@ func (c *Compiled) conditions(conds []Cond) (is []string, not string, certain, o
 		if !known {
 			return nil, "", false, false
 		}
-		if cond.Op == Without {
-			return nil, "", false, false // filters have & only since 4.2
-		}
 		op := [...]Op{Equals: Eq, NotEquals: Ne, AtLeast: Ge}[cond.Op]
 		inverse := [...]Op{Equals: Ne, NotEquals: Eq, AtLeast: Lt}[cond.Op]
 		expr, when := to.expr()

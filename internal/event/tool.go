@@ -184,7 +184,6 @@ const (
 	Equals    CondOp = iota + 1 // the number is Num
 	NotEquals                   // the number is another than Num
 	AtLeast                     // the number is Num or more
-	Without                     // no bit of Num is set in the number
 )
 
 // Fields returns the columns that the tool can have, without a kernel: those

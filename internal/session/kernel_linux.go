@@ -45,9 +45,10 @@ var errNoKprobes = &Error{Status: ExitRefused, Err: errors.New("this kernel has 
 
 // tracepoints finds the fields of static events in their format files.
 func tracepoints(tfs *tracefs.FS, types fetchargs.Types) func(name string) ([]fetchargs.RecordField, error) {
+	old, _ := forced()
 	return func(name string) ([]fetchargs.RecordField, error) {
-		if os.Getenv("SKPROBE_TRACEPOINTS") == "no" { // for tests of what comes in their place
-			return nil, fmt.Errorf("tracepoint %s: not used: SKPROBE_TRACEPOINTS=no", name)
+		if err := old.hasTracepoint(name); err != nil {
+			return nil, err
 		}
 		group, ev, _ := strings.Cut(name, ":")
 		format, err := tfs.Format(group, ev)
@@ -70,6 +71,9 @@ func eventProbes(tfs *tracefs.FS, cfg *Config) func(tracepoint string) error {
 		case os.Getenv("SKPROBE_EVENTPROBES") == "no": // for tests of what comes in their place
 			return errors.New("not used: SKPROBE_EVENTPROBES=no")
 		}
+		if old, ok := forced(); ok && !old.eventProbes {
+			return errors.New("not used: SKPROBE_DIALECT=" + os.Getenv("SKPROBE_DIALECT"))
+		}
 		return tryEventProbe(tfs, tracepoint)
 	}
 }
@@ -82,8 +86,8 @@ func tryEventProbe(tfs *tracefs.FS, tracepoint string) error {
 // words in the README file of tracefs, which has the syntax since 4.9. A
 // kernel that does not say so gets the language of 3.10, which all accept.
 func dialect(tfs *tracefs.FS) fetchargs.Dialect {
-	if d, ok := forcedDialect(); ok {
-		return d
+	if old, ok := forced(); ok {
+		return old.dialect
 	}
 	var d fetchargs.Dialect
 	text, err := os.ReadFile(tfs.Root() + "/README")
@@ -101,18 +105,11 @@ func dialect(tfs *tracefs.FS) fetchargs.Dialect {
 	return d
 }
 
-// forcedDialect lets tests have an old dialect on a new kernel.
-func forcedDialect() (fetchargs.Dialect, bool) {
-	d, ok := map[string]fetchargs.Dialect{"3.10": fetchargs.Dialect310, "4.4": fetchargs.Dialect44,
-		"4.19": fetchargs.Dialect419, "4.20": fetchargs.Dialect420, "5.3": fetchargs.Dialect53, "6.9": fetchargs.Dialect69,
-	}[os.Getenv("SKPROBE_DIALECT")]
-	return d, ok
-}
-
 // returnArgs tries whether return probes can have $argN: nothing but a trial
 // tells.
 func returnArgs(tfs *tracefs.FS, symbol string) bool {
-	return tfs.Try("r:g/e "+symbol+" $arg1") == nil
+	_, old := forced()
+	return !old && tfs.Try("r:g/e "+symbol+" $arg1") == nil
 }
 
 // chooser decides between names of functions. The type information has only
@@ -129,6 +126,12 @@ type chooser struct {
 func (c *chooser) choose(funcs []string) (string, error) {
 	if c.noKprobes {
 		return "", errNoKprobes
+	}
+	old, _ := forced()
+	if had := old.functions(funcs); len(had) == 0 && len(funcs) > 0 {
+		return "", &kernel.NoSymbolError{Refused: []kernel.Refusal{{Function: funcs[0], Why: "not used: SKPROBE_DIALECT=" + os.Getenv("SKPROBE_DIALECT")}}}
+	} else {
+		funcs = had
 	}
 	if !c.symbols {
 		for _, f := range funcs {

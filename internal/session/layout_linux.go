@@ -60,7 +60,8 @@ func measure(k ktype.Kernel, w io.Writer) (*calibrate.Result, *ktype.Profile, er
 	if ok, err := tfs.Has("kprobe_events"); err == nil && !ok {
 		return nil, nil, refused("it needs CONFIG_KPROBE_EVENTS; see skprobe doctor", errors.New("calibration: this kernel has no kprobe events"))
 	}
-	result, err := calibrate.Run(calibrate.Options{FS: tfs, Arch: arch, Dialect: dialect(tfs)})
+	old, _ := forced()
+	result, err := calibrate.Run(calibrate.Options{FS: tfs, Arch: arch, Dialect: dialect(tfs), Functions: old.functions})
 	if err != nil {
 		return nil, nil, explain(fmt.Errorf("calibration: %w", err))
 	}
