@@ -33,21 +33,49 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestLines(t *testing.T) {
 	for _, k := range kernels.Recorded(t) {
 		t.Run(k.Name, func(t *testing.T) {
-			var b strings.Builder
-			fmt.Fprintf(&b, "# What the tools write to kprobe_events on %s.\n", k.ID.Release)
-			for _, tool := range tools.All() {
-				fmt.Fprintf(&b, "\n## %s\n%s", tool.Name, lines(t, k, tool, nil, ""))
-				if on := onRequest(tool); len(on) > 0 {
-					fmt.Fprintf(&b, "\n## %s, with %s\n%s", tool.Name, strings.Join(on, ", "), lines(t, k, tool, on, ""))
-				}
-				const where = "rport == 53"
-				if slices.ContainsFunc(tool.Fields(), func(c event.Column) bool { return c.Name == "rport" }) {
-					fmt.Fprintf(&b, "\n## %s --where '%s'\n%s", tool.Name, where, lines(t, k, tool, nil, where))
-				}
-			}
-			golden(t, filepath.Join("testdata", k.Name+".golden"), b.String())
+			head := fmt.Sprintf("# What the tools write to kprobe_events on %s.\n", k.ID.Release)
+			golden(t, filepath.Join("testdata", k.Name+".golden"), head+allLines(t, spoken{k, dialect(k), nil}))
 		})
 	}
+}
+
+// TestOldLines is TestLines for kernels of which no layouts are known: those of
+// the oldest that are recorded, in the older language, without functions that
+// came in between. Offsets are therefore not those of the old kernel.
+func TestOldLines(t *testing.T) {
+	for _, name := range []string{"4.18-el8-arm64", "4.19-amd64", "4.19-arm64"} {
+		for language, d := range map[string]fetchargs.Dialect{"3.10": fetchargs.Dialect310, "4.4": fetchargs.Dialect44} {
+			file := name + "-in-the-language-of-" + language
+			t.Run(file, func(t *testing.T) {
+				k := kernels.Named(t, name)
+				head := fmt.Sprintf("# What the tools would write to kprobe_events on %s if it spoke no more than %s and had no skb_consume_udp.\n"+
+					"# The offsets are those of %s.\n", k.ID.Release, language, k.ID.Release)
+				golden(t, filepath.Join("testdata", file+".golden"), head+allLines(t, spoken{k, d, []string{"skb_consume_udp"}}))
+			})
+		}
+	}
+}
+
+// A spoken kernel is one with its language of fetch-args.
+type spoken struct {
+	kernels.Kernel
+	dialect fetchargs.Dialect
+	without []string // functions that it is taken not to have
+}
+
+func allLines(t *testing.T, k spoken) string {
+	var b strings.Builder
+	for _, tool := range tools.All() {
+		fmt.Fprintf(&b, "\n## %s\n%s", tool.Name, lines(t, k, tool, nil, ""))
+		if on := onRequest(tool); len(on) > 0 {
+			fmt.Fprintf(&b, "\n## %s, with %s\n%s", tool.Name, strings.Join(on, ", "), lines(t, k, tool, on, ""))
+		}
+		const where = "rport == 53"
+		if slices.ContainsFunc(tool.Fields(), func(c event.Column) bool { return c.Name == "rport" }) {
+			fmt.Fprintf(&b, "\n## %s --where '%s'\n%s", tool.Name, where, lines(t, k, tool, nil, where))
+		}
+	}
+	return b.String()
 }
 
 func golden(t *testing.T, file, got string) {
@@ -87,9 +115,10 @@ func onRequest(tool *event.Tool) []string {
 }
 
 // lines compiles a tool for a kernel and describes its probes.
-func lines(t *testing.T, k kernels.Kernel, tool *event.Tool, columns []string, where string) string {
+func lines(t *testing.T, k spoken, tool *event.Tool, columns []string, where string) string {
 	t.Helper()
 	choose := func(funcs []string) (string, error) {
+		funcs = slices.DeleteFunc(slices.Clone(funcs), func(f string) bool { return slices.Contains(k.without, f) })
 		for _, f := range funcs {
 			if _, err := k.Types.FuncNamed(f); err == nil {
 				return f, nil
@@ -101,7 +130,7 @@ func lines(t *testing.T, k kernels.Kernel, tool *event.Tool, columns []string, w
 		}
 		return choice.Symbol.Name, nil
 	}
-	p, err := event.Compile(tool, nil, columns, event.Kernel{Arch: fetchargs.Arch(k.ID.Arch), Types: k.Types, Dialect: dialect(k), Choose: choose})
+	p, err := event.Compile(tool, nil, columns, event.Kernel{Arch: fetchargs.Arch(k.ID.Arch), Types: k.Types, Dialect: k.dialect, Choose: choose})
 	if err != nil {
 		return fmt.Sprintf("error: %v\n", err)
 	}
@@ -121,7 +150,7 @@ func lines(t *testing.T, k kernels.Kernel, tool *event.Tool, columns []string, w
 			t.Fatalf("%s: %v", tool.Name, err)
 		}
 		for _, h := range c.Halves() {
-			spec := kprobe.Spec{Group: "g", Event: kprobe.EventName(c.Symbol, n), Symbol: c.Symbol, Offset: c.Offset, Return: c.IsReturn(h), Args: h.Plan.Args}
+			spec := kprobe.Spec{Group: "g", Event: kprobe.EventName(h.Symbol, n), Symbol: h.Symbol, Offset: c.Offset, Return: c.IsReturn(h), Args: h.Plan.Args}
 			if err := spec.Check(); err != nil {
 				t.Errorf("%s: %v", tool.Name, err)
 			}

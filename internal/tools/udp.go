@@ -54,8 +54,7 @@ skprobe udp --send --where 'rport == 53'`,
 			Only:    []event.Cond{{Field: "taken", Op: event.AtLeast, Num: 1}},
 			Fields: []event.Field{
 				{Expr: "sk", Kind: event.Sock, Parts: udpSock},
-				{Expr: "skb", Kind: event.Received(), Parts: []event.Pick{
-					{Part: "saddr", Name: "raddr"}, {Part: "sport", Name: "rport"}}},
+				{Expr: "skb", Kind: event.Received(), Parts: udpSender},
 				{Name: "ret", Expr: "len", Kind: event.Int, Hidden: true},
 				{Name: "users", Expr: "skb->users.refs.counter ?? skb->users.counter", Kind: event.Int, Hidden: true},
 				{Name: "taken", Hidden: true, Cases: []event.Case{
@@ -65,10 +64,46 @@ skprobe udp --send --where 'rport == 53'`,
 				{Name: "size", Expr: "len", Kind: event.Size},
 				event.NetNS("sk"),
 			},
+			Else: []event.Probe{udpReceived("udp_recvmsg", false), udpReceived("udpv6_recvmsg", true)},
 		}},
 	}},
 	Columns: []string{"family", "laddr", "lport", "raddr", "rport", "size", "dest", "sock_raddr", "sock_rport"},
 })
+
+// udpReceived is a receive on kernels before 4.10, where no function has all of
+// it: the call tells whether it was a peek and what it returns, and the packet,
+// which alone knows the sender if the caller does not ask for it, is given back
+// in between. Other things than datagrams, such as errors, are not given back
+// in this way.
+func udpReceived(fn string, optional bool) event.Probe {
+	const msgPeek = 2 // include/linux/socket.h
+	return event.Probe{
+		Funcs:    []string{fn},
+		NonNull:  []string{"sk"},
+		Optional: optional, // CONFIG_IPV6
+		Return:   true,
+		Inner: &event.Inner{
+			// The name with __ is that of 4.7 to 4.9.
+			Funcs:   []string{"skb_free_datagram_locked", "__skb_free_datagram_locked"},
+			NonNull: []string{"skb"},
+			Fields: []event.Field{
+				{Name: "skb", Expr: "skb", Kind: event.Pointer, Hidden: true},
+				{Expr: "skb", Kind: event.Received(), Parts: udpSender},
+			},
+		},
+		Only: []event.Cond{{Field: "skb", Op: event.NotEquals}, {Field: "flags", Op: event.Without, Num: msgPeek}, {Field: "ret", Op: event.AtLeast}},
+		Fields: []event.Field{
+			{Expr: "sk", Kind: event.Sock, Parts: udpSock},
+			{Name: "flags", Expr: "flags", Kind: event.Uint, Hidden: true},
+			{Name: "ret", Expr: "$retval", Kind: event.Int, Hidden: true},
+			{Name: "size", Expr: "$retval", Kind: event.Size},
+			event.NetNS("sk"),
+		},
+	}
+}
+
+// udpSender is what a receive shows of its packet.
+var udpSender = []event.Pick{{Part: "saddr", Name: "raddr"}, {Part: "sport", Name: "rport"}}
 
 // udpSock is what a datagram's event shows of its socket.
 var udpSock = []event.Pick{

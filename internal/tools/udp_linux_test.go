@@ -407,8 +407,10 @@ func TestUDPBlocked(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	k.tid = receiver
-	r.got("a receive that began before the probe", 5, s.local)
+	if d := os.Getenv("SKPROBE_DIALECT"); d != "3.10" && d != "4.4" { // where it takes the return of a call that was not seen
+		k.tid = receiver
+		r.got("a receive that began before the probe", 5, s.local)
+	}
 	k.check(run.Stop().OK().Events())
 }
 

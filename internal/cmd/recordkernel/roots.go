@@ -5,7 +5,7 @@ import "strings"
 // functions are those that the tools may probe on some kernel, with the names
 // that they had over time.
 var functions = strings.Fields(`
-	udp_sendmsg udpv6_sendmsg udp_recvmsg udpv6_recvmsg skb_consume_udp udp_send_skb udp_v6_send_skb ip_make_skb ip_send_skb ip6_send_skb
+	udp_sendmsg udpv6_sendmsg udp_recvmsg udpv6_recvmsg skb_consume_udp skb_free_datagram_locked __skb_free_datagram_locked udp_send_skb udp_v6_send_skb ip_make_skb ip_send_skb ip6_send_skb
 	udp_queue_rcv_skb udp_queue_rcv_one_skb __udp_enqueue_schedule_skb __udp4_lib_rcv __udp6_lib_rcv udp_rcv udpv6_rcv udp_sendpage udp_splice_eof
 	ip4_datagram_connect __ip4_datagram_connect ip6_datagram_connect __ip6_datagram_connect udp_lib_get_port udp_destroy_sock
 	tcp_v4_connect tcp_v6_connect tcp_connect tcp_finish_connect inet_csk_accept inet_accept __inet_accept inet_csk_complete_hashdance
