@@ -76,7 +76,6 @@ skprobe udp --send --where 'rport == 53'`,
 // in between. Other things than datagrams, such as errors, are not given back
 // in this way.
 func udpReceived(fn string, optional bool) event.Probe {
-	const msgPeek = 2 // include/linux/socket.h
 	return event.Probe{
 		Funcs:    []string{fn},
 		NonNull:  []string{"sk"},
@@ -91,10 +90,10 @@ func udpReceived(fn string, optional bool) event.Probe {
 				{Expr: "skb", Kind: event.Received(), Parts: udpSender},
 			},
 		},
-		Only: []event.Cond{{Field: "skb", Op: event.NotEquals}, {Field: "flags", Op: event.Without, Num: msgPeek}, {Field: "ret", Op: event.AtLeast}},
+		Only: []event.Cond{{Field: "skb", Op: event.NotEquals}, {Field: "peek", Op: event.Equals}, {Field: "ret", Op: event.AtLeast}},
 		Fields: []event.Field{
 			{Expr: "sk", Kind: event.Sock, Parts: udpSock},
-			{Name: "flags", Expr: "flags", Kind: event.Uint, Hidden: true},
+			{Name: "peek", Expr: "(flags >> 1) & 1", Kind: event.Uint, Hidden: true}, // MSG_PEEK, include/linux/socket.h
 			{Name: "ret", Expr: "$retval", Kind: event.Int, Hidden: true},
 			{Name: "size", Expr: "$retval", Kind: event.Size},
 			event.NetNS("sk"),
