@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 
 	"github.com/skprobe/skprobe/internal/calibrate"
 	"github.com/skprobe/skprobe/internal/kernel"
@@ -92,6 +93,9 @@ func layoutOptions(l Layout) (ktype.Options, error) {
 	}
 	o := ktype.Options{Kernel: ktype.Kernel{Release: id.Release, BuildID: id.BuildID, Arch: id.Arch},
 		BTF: l.BTF, DWARF: l.Vmlinux, OnlyDWARF: l.Source == "dwarf", Profile: l.Profile, Force: l.Force, Program: Version()}
+	if old := os.Getenv("SKPROBE_DIALECT"); old != "" {
+		o.Program += " as " + old // which measures other functions
+	}
 	if l.Source != "btf" {
 		o.CacheDir = ktype.CacheDir()
 	}
