@@ -101,7 +101,7 @@ func (p *Program) compileAs(src *Source, pr *Probe, k Kernel, begin func(*Source
 	if err := p.bindAll(c, nil, pr.Fields, k); err != nil {
 		return nil, err
 	}
-	if len(c.byName) == 0 && len(p.Missing) > 0 {
+	if len(c.byName) == len(c.computed) && len(p.Missing) > 0 {
 		return nil, p.Missing[len(p.Missing)-1]
 	}
 	if to, ok := c.byName[src.Socket]; ok {

@@ -39,30 +39,11 @@ func lookupFamily(s string) (uint64, bool) {
 	return lookupUnsigned(s)
 }
 
-// tcpStates are the names of include/net/tcp_states.h; a UDP socket that is
-// connected has the state ESTABLISHED, otherwise CLOSE.
-var tcpStates = []string{1: "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE",
-	"CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV", "BOUND_INACTIVE"}
-
-// State is the state of a socket by name.
-var State = &Kind{Name: "state", Help: "state of the socket, as TCP names it", Class: Text, Width: 11,
-	Reads: value1, Decode: decodeUnsigned, Append: appendState, Compare: CompareNumber, Lookup: lookupState, Names: tcpStates[1:]}
-
-func appendState(dst []byte, v *Value) []byte {
-	if n := int(v.Num); n > 0 && n < len(tcpStates) {
-		return append(dst, tcpStates[n]...)
-	}
-	return appendUnsigned(dst, v)
-}
-
-func lookupState(s string) (uint64, bool) {
-	for i, name := range tcpStates {
-		if name == s && i > 0 {
-			return uint64(i), true
-		}
-	}
-	return lookupUnsigned(s)
-}
+// State is the state of a socket by name, as in include/net/tcp_states.h; a UDP
+// socket that is connected has the state ESTABLISHED, otherwise CLOSE.
+var State = Named("state", "state of the socket, as TCP names it", 1,
+	"ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE",
+	"CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV", "BOUND_INACTIVE")
 
 // The reads of a sock, in the order that decodeSock expects. The head of
 // struct sock_common has been the same since 3.10. The IPv6 addresses joined

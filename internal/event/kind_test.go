@@ -88,7 +88,8 @@ func TestKinds(t *testing.T) {
 
 // What a kind writes, its Lookup reads.
 func TestLookup(t *testing.T) {
-	for _, k := range []*Kind{Family, State, EtherType, Pointer} {
+	gaps := Named("gaps", "numbers with and without a name", 3, "three", "", "five")
+	for _, k := range []*Kind{Family, State, EtherType, Pointer, gaps} {
 		for n := range uint64(300) {
 			text := string(k.Append(nil, &Value{Set: true, Num: n}))
 			if got, ok := k.Lookup(text); !ok || got != n {

@@ -1,6 +1,10 @@
 package event
 
-import "github.com/skprobe/skprobe/internal/track"
+import (
+	"slices"
+
+	"github.com/skprobe/skprobe/internal/track"
+)
 
 // maxOwned is how many sockets have a known owner at a time.
 const maxOwned = 65536
@@ -8,10 +12,11 @@ const maxOwned = 65536
 // Owners remembers whose the sockets are: the thread that last did something
 // with one in its own context, by a [Source] with Socket that is not Softirq. An
 // event in softirq, where the current task is a bystander, gets its socket's
-// owner. It must see the end of sockets too: the address of one that is gone
-// is another's next.
+// owner. It must see the end of sockets too, or it knows no owners: the address
+// of one that is gone is another's next.
 type Owners struct {
 	table *track.Table[uint64, owner]
+	ends  bool // the end of sockets is seen
 }
 
 type owner struct {
@@ -25,7 +30,8 @@ func (p *Program) NewOwners() *Owners {
 	if !p.owners {
 		return nil
 	}
-	return &Owners{track.New[uint64, owner](maxOwned)}
+	ends := slices.ContainsFunc(p.Probes, func(c *Compiled) bool { return c.Ends && c.socket >= 0 })
+	return &Owners{track.New[uint64, owner](maxOwned), ends}
 }
 
 // Event takes each event of a compiled probe, with what perf says of the
@@ -43,7 +49,7 @@ func (o *Owners) Event(c *Compiled, ev *Event, known bool) {
 		if w := o.table.Get(sk.Num); w != nil {
 			ev.Task, ev.PID, ev.TID, ev.Comm = true, w.pid, w.tid, w.comm
 		}
-	} else if known && ev.PID != 0 {
+	} else if known && ev.PID != 0 && o.ends {
 		o.table.Put(sk.Num, owner{ev.PID, ev.TID, ev.Comm})
 	}
 	if c.Ends {
@@ -61,20 +67,42 @@ func SkAddr(expr string) Field {
 }
 
 // TCPOwners are the sources from which [Owners] know whose TCP sockets are:
-// who connects, and who accepts. tcp_v4_destroy_sock ends those of IPv6 too
-// (net/ipv4/tcp_ipv4.c, the same from 3.10 to 7.1).
+// who connects, who listens, and who accepts; a listening socket belongs to who
+// last accepted from it. What cannot be had on a kernel is done without.
 func TCPOwners() []Source {
+	sk := []Field{SkAddr("sk")}
+	nonNull := []string{"sk"}
 	return []Source{{
 		Name: "tcp.connecting", Hidden: true, Socket: "skaddr", Short: "a process connects",
 		Probes: []Probe{
-			{Funcs: []string{"tcp_v4_connect"}, NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")}},
-			{Funcs: []string{"tcp_v6_connect"}, NonNull: []string{"sk"}, Optional: true, Fields: []Field{SkAddr("sk")}},
+			{Funcs: []string{"tcp_v4_connect"}, NonNull: nonNull, Fields: sk,
+				Else: []Probe{{Funcs: []string{"tcp_connect"}, NonNull: nonNull, Fields: sk, Optional: true}}},
+			{Funcs: []string{"tcp_v6_connect"}, NonNull: nonNull, Fields: sk, Optional: true},
 		},
 	}, {
+		Name: "tcp.listening", Hidden: true, Socket: "skaddr", Short: "a process listens",
+		Probes: []Probe{{Funcs: []string{"inet_csk_listen_start"}, NonNull: nonNull, Fields: sk, Optional: true}},
+	}, {
+		Name: "tcp.accepting", Hidden: true, Socket: "skaddr", Short: "a process waits for a connection to accept",
+		Probes: []Probe{{Funcs: []string{"inet_csk_accept"}, NonNull: nonNull, Fields: sk, Optional: true}},
+	}, {
 		Name: "tcp.accepted", Hidden: true, Socket: "skaddr", Short: "a process accepts",
-		Probes: []Probe{{Funcs: []string{"inet_csk_accept"}, Return: true, Fields: []Field{SkAddr("$retval")}}},
+		Probes: []Probe{{Funcs: []string{"inet_csk_accept"}, Return: true, Fields: []Field{SkAddr("$retval")}, Optional: true}},
 	}, {
 		Name: "tcp.destroyed", Hidden: true, Socket: "skaddr", Softirq: true, Ends: true, Short: "a socket ends",
-		Probes: []Probe{{Funcs: []string{"tcp_v4_destroy_sock"}, NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")}}},
+		Probes: []Probe{tcpDestroyed()},
 	}}
+}
+
+// tcpDestroyed is the end of a socket. tcp_v4_destroy_sock ends those of IPv6
+// too (net/ipv4/tcp_ipv4.c, the same from 3.10 to 7.1). Where its parameter is
+// not known, a socket ends when it is closed, which comes before.
+func tcpDestroyed() Probe {
+	closed := func(sk, state string) []Field {
+		return []Field{SkAddr(sk), {Name: "newstate", Expr: state, Kind: State, Hidden: true}}
+	}
+	only := []Cond{{"newstate", Equals, 7}} // TCP_CLOSE, include/net/tcp_states.h
+	return Probe{Funcs: []string{"tcp_v4_destroy_sock"}, NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")},
+		Else: []Probe{{Funcs: []string{"tcp_set_state"}, NonNull: []string{"sk"}, Fields: closed("sk", "state"), Only: only,
+			Else: []Probe{{Tracepoint: "sock:inet_sock_set_state", Fields: closed("skaddr", "newstate"), Only: only, Optional: true}}}}}
 }

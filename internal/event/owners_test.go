@@ -5,8 +5,8 @@ import "testing"
 // An event in softirq gets the owner of its socket, and never a bystander, nor
 // the owner of a socket that had the address before.
 func TestOwners(t *testing.T) {
-	owners := (&Program{owners: true}).NewOwners()
 	using, softirq, end := &Compiled{socket: 0}, &Compiled{socket: 0, Softirq: true}, &Compiled{socket: 0, Softirq: true, Ends: true}
+	owners := (&Program{owners: true, Probes: []*Compiled{using, softirq, end}}).NewOwners()
 	event := func(c *Compiled, sk uint64, pid uint32, known bool) *Event {
 		ev := &Event{Task: !c.Softirq, PID: pid, TID: pid + 1, Comm: "name", Values: []Value{{Set: sk != 1, Num: sk}}}
 		owners.Event(c, ev, known)
@@ -40,4 +40,17 @@ func TestOwners(t *testing.T) {
 	}
 	owned("a new socket at the same address", a, 0)
 	owned("the other", b, 8)
+}
+
+// Where sockets end unseen, whoever had the address before would be taken for
+// the owner.
+func TestOwnersWithoutEnds(t *testing.T) {
+	using, softirq := &Compiled{socket: 0}, &Compiled{socket: 0, Softirq: true}
+	owners := (&Program{owners: true, Probes: []*Compiled{using, softirq}}).NewOwners()
+	sk := []Value{{Set: true, Num: 0xffff0000}}
+	owners.Event(using, &Event{Task: true, PID: 7, TID: 7, Values: sk}, true)
+	ev := &Event{PID: 99, Values: sk}
+	if owners.Event(softirq, ev, true); ev.Task {
+		t.Errorf("owned by %d", ev.PID)
+	}
 }
