@@ -33,7 +33,7 @@ var architecture = map[string][]string{
 	"internal/cli": {"internal/session", "internal/tools", "internal/event", "internal/output", "fetchargs", "github.com/spf13/..."},
 	// One run: resolve, compile, attach, read, filter, write, close. It is where
 	// all others meet.
-	"internal/session": {"internal/event", "internal/filter", "internal/ktype", "internal/calibrate", "internal/kernel", "internal/output", "internal/track",
+	"internal/session": {"internal/event", "internal/filter", "internal/aggregate", "internal/ktype", "internal/calibrate", "internal/kernel", "internal/output", "internal/track",
 		"kprobe", "tracefs", "fetchargs", "golang.org/x/sys/unix"},
 
 	// Declarations, one file each. They know no kernel.
@@ -46,8 +46,10 @@ var architecture = map[string][]string{
 	"internal/packet": {},
 	// --where, and what of it the kernel can decide. Pure.
 	"internal/filter": {"internal/event", "github.com/expr-lang/expr/..."},
+	// Events counted by what they have in common, between filter and output, which writes the rows. Pure.
+	"internal/aggregate": {"internal/event"},
 	// Tables, JSON lines, CSV. Pure.
-	"internal/output": {"internal/event"},
+	"internal/output": {"internal/event", "internal/aggregate"},
 
 	// PUBLIC and pure: the language of fetch-args and the compiler to it.
 	"fetchargs": {},

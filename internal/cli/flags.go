@@ -32,6 +32,7 @@ type runFlags struct {
 	netns     string
 	cgroup    string
 	where     []string
+	with      []string
 	count     uint64
 	duration  time.Duration
 	format    string
@@ -44,6 +45,7 @@ type runFlags struct {
 	buffer    int
 	backend   string
 	layout    layoutFlags
+	counts    countFlags
 }
 
 type layoutFlags struct {
@@ -122,6 +124,7 @@ func (f *runFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.netns, "netns", "", "only this network namespace: a `PATH`, a pid or an inode number; adds the column netns")
 	fs.StringVar(&f.cgroup, "cgroup", "", "only processes in the cgroup of this folder (`PATH`)")
 	fs.StringArrayVar(&f.where, "where", nil, "only events for which `EXPR` is true; what can be is filtered in the kernel")
+	fs.StringSliceVar(&f.with, "with", nil, "show these columns too, which are there on request (`NAME`,…): netns")
 	fs.Uint64Var(&f.count, "count", 0, "end after `N` events")
 	fs.DurationVar(&f.duration, "duration", 0, "end after this time (`D`: 10s, 5m)")
 	fs.StringVar(&f.format, "format", "table", "`table|json|csv`")
@@ -133,6 +136,7 @@ func (f *runFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "say what is probed, and what is filtered where")
 	fs.IntVar(&f.buffer, "buffer", 512, "size of the ring of each CPU in `KiB`")
 	fs.StringVar(&f.backend, "backend", defaultBackend(), "how records are read: `auto|perf|tracefs`; auto is perf, and tracefs where perf is refused")
+	f.counts.register(fs)
 	f.layout.register(fs)
 }
 
@@ -178,10 +182,13 @@ func (f *runFlags) config(a *app, t *event.Tool, program []string) (*session.Con
 		return nil, usagef("--cgroup excludes --pid and a program to run")
 	}
 	cfg := &session.Config{
-		Tool: t, Layout: layout, PIDs: f.pids, Cgroup: f.cgroup, Program: program,
+		Tool: t, Layout: layout, With: f.with, PIDs: f.pids, Cgroup: f.cgroup, Program: program,
 		Format: f.format, Output: f.output, Wide: f.wide, Timestamp: output.Timestamp(f.timestamp),
 		Count: f.count, Duration: f.duration, Stack: f.stack, Strict: f.strict, Verbose: f.verbose,
 		RingSize: f.buffer << 10, Backend: f.backend, Stdout: a.stdout, Stderr: a.stderr,
+	}
+	if cfg.Counting, err = f.counts.counting(); err != nil {
+		return nil, err
 	}
 	if cfg.Where, err = f.conditions(); err != nil {
 		return nil, err

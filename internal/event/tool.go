@@ -221,6 +221,21 @@ func (t *Tool) Fields() []Column {
 	return all
 }
 
+// OnRequest lists the columns that are fetched only where they are asked for.
+func (t *Tool) OnRequest() []string {
+	var names []string
+	for _, src := range t.Events {
+		for _, p := range src.Probes {
+			for _, f := range p.Fields {
+				if f.OnRequest && !slices.Contains(names, f.Name) {
+					names = append(names, f.Name)
+				}
+			}
+		}
+	}
+	return names
+}
+
 // rank is the place of a column in the tool's order.
 func (t *Tool) rank(name string) int {
 	if i := slices.Index(t.Columns, name); i >= 0 {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/skprobe/skprobe/internal/event"
 )
 
 // An Error is what is wrong with a condition, in one line. With %+v it is
@@ -38,6 +40,9 @@ func (e *Error) Format(s fmt.State, verb rune) {
 		io.WriteString(s, "\n  "+strings.ReplaceAll(e.Caret(), "\n", "\n  "))
 	}
 }
+
+// Unknown is what to say of a name that no field of the schema has.
+func Unknown(name string, s *event.Schema) string { return unknown(name, fieldsOf(s)) }
 
 // unknown returns the message for a name that no field has.
 func unknown(name string, fields []*field) string {

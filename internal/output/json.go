@@ -54,13 +54,18 @@ func newJSON(w io.Writer, schema *event.Schema, opts Options) *jsonSink {
 		clock:  newClock(dateTime, opts.Location),
 	}
 	for _, c := range schema.Columns {
-		key := append(appendQuoted([]byte{','}, []byte(c.Name)), ':')
-		plain := c.Kind.Class == event.Text && c.Kind.Append == nil
-		number := c.Kind.Class != event.Text && c.Kind.Class != event.Address
-		s.columns = append(s.columns, jsonColumn{key: key, kind: c.Kind, class: c.Kind.Class, plain: plain, number: number})
+		s.columns = append(s.columns, newJSONColumn(c))
 	}
 	s.head.set(&event.Event{})
 	return s
+}
+
+func newJSONColumn(c event.Column) jsonColumn {
+	return jsonColumn{
+		key: append(appendQuoted([]byte{','}, []byte(c.Name)), ':'), kind: c.Kind, class: c.Kind.Class,
+		plain:  c.Kind.Class == event.Text && c.Kind.Append == nil,
+		number: c.Kind.Class != event.Text && c.Kind.Class != event.Address,
+	}
 }
 
 func (s *jsonSink) Event(e *event.Event) error {

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/skprobe/skprobe/fetchargs"
+	"github.com/skprobe/skprobe/internal/aggregate"
 	"github.com/skprobe/skprobe/internal/event"
 	"github.com/skprobe/skprobe/internal/filter"
 	"github.com/skprobe/skprobe/internal/kernel"
@@ -28,10 +29,11 @@ type source struct {
 type attached struct {
 	program *event.Program
 	sources []source
-	owners  *event.Owners   // nil where none are needed
-	reduce  event.Reducer   // nil where events are shown as they come
-	shown   *filter.Program // what decides whether an event is shown, where the kernel cannot because of owners or reduce
-	notes   []string        // for -v
+	owners  *event.Owners    // nil where none are needed
+	reduce  event.Reducer    // nil where events are shown as they come
+	counts  *aggregate.Table // nil where events are not counted
+	shown   *filter.Program  // what decides whether an event is shown, where the kernel cannot because of owners or reduce
+	notes   []string         // for -v
 }
 
 // attach compiles the tool for this kernel and defines its probes. Where the
@@ -89,15 +91,22 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 			break
 		}
 	}
-	p, err := event.Compile(cfg.Tool, cfg.Events, cfg.Columns, k)
+	p, err := event.Compile(cfg.Tool, cfg.Events, cfg.columns(), k)
 	if err != nil {
+		return nil, err
+	}
+	if err := cfg.checkWith(&p.Schema); err != nil {
 		return nil, err
 	}
 	where, err := cfg.filter(&p.Schema)
 	if err != nil {
 		return nil, err
 	}
-	a := &attached{program: p, owners: p.NewOwners(), shown: where.Program()}
+	counts, err := cfg.counts(&p.Schema)
+	if err != nil {
+		return nil, err
+	}
+	a := &attached{program: p, owners: p.NewOwners(), shown: where.Program(), counts: counts}
 	if cfg.Tool.Reduce != nil {
 		a.reduce = cfg.Tool.Reduce(&p.Schema, cfg.Settings)
 	}

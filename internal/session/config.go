@@ -3,9 +3,11 @@
 package session
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +33,10 @@ type Config struct {
 	// Settings are the values of the tool's options.
 	Settings event.Settings
 	Columns  []string // columns that are fetched only on request
+	With     []string // such columns too; one that the tool does not have is an error
 	Where    []string // conditions that all must hold
+	// Counting is how events are counted; nil: they are shown one by one.
+	Counting *event.Counting
 	Layout   Layout
 	// Verify reads the kernel's symbols before a function is probed, so that
 	// an ambiguous or missing one is told by name.
@@ -70,6 +75,18 @@ func (cfg *Config) backend() (kprobe.Backend, error) {
 		return b, usage("backend: %v", err)
 	}
 	return b, nil
+}
+
+// checkWith finds columns that were asked for and are not there.
+func (cfg *Config) checkWith(s *event.Schema) error {
+	if i := slices.IndexFunc(cfg.With, func(name string) bool { return s.Column(name) < 0 }); i >= 0 {
+		known := cfg.Tool.OnRequest()
+		if slices.Contains(known, cfg.With[i]) {
+			return refused("", fmt.Errorf("--with %s: this kernel does not have it", cfg.With[i]))
+		}
+		return usage("--with: no column %q on request here; there are: %s", cfg.With[i], cmp.Or(strings.Join(known, " "), "none"))
+	}
+	return nil
 }
 
 // shorten keeps what is long out of messages.

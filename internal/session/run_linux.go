@@ -67,8 +67,9 @@ type run struct {
 	event    *event.Event
 	reader   *kprobe.Reader
 	sink     output.Sink
-	wall     int64  // what to add to a record's time to have it since 1970
-	measured uint64 // when that was measured
+	counts   *output.Counts // the sink, where events are counted
+	wall     int64          // what to add to a record's time to have it since 1970
+	measured uint64         // when that was measured
 	summary  output.Summary
 	rest     *filter.Program // for what is shown of the present record
 	family   bool            // only what belongs to the reader's family is shown
@@ -84,9 +85,8 @@ func (r *run) run(ctx context.Context, save func()) (status int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, closeOut()) }()
-	r.sink, err = output.New(cfg.Format, out, &r.attached.program.Schema, output.Options{Wide: cfg.Wide, Timestamp: cfg.Timestamp, Stack: cfg.Stack})
-	if err != nil {
-		return 0, &Error{Status: ExitUsage, Err: err}
+	if err := r.newSink(out); err != nil {
+		return 0, err
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
@@ -167,6 +167,9 @@ func (r *run) open(child *program) error {
 		o.Cgroup = r.cfg.Cgroup
 	}
 	r.family = o.Family != nil
+	if r.counts != nil {
+		o.Every, o.Tick = r.cfg.Counting.Every, r.tick
+	}
 	var sources []kprobe.Source
 	for _, s := range r.attached.sources {
 		sources = append(sources, kprobe.Source{Probe: s.probe, Filter: s.half.Filter})
@@ -340,6 +343,9 @@ func (r *run) finish(err error) error {
 	}
 	r.summary.Lost = r.reader.Lost()
 	r.summary.Missed = r.attached.missed()
+	if cerr := r.lastCounts(); err == nil {
+		err = cerr
+	}
 	if cerr := r.sink.Close(r.summary); err == nil {
 		err = cerr
 	}
@@ -356,6 +362,7 @@ func (r *run) finish(err error) error {
 	if n := r.attached.evicted(); n > 0 {
 		fmt.Fprintf(w, "skprobe: warning: %d things were forgotten because there were too many at a time; what is known of them is missing\n", n)
 	}
+	r.attached.warnBeyond(w)
 	if r.damaged > 0 {
 		fmt.Fprintf(w, "skprobe: warning: %d damaged records, the last: %v\n", r.damaged, r.lastErr)
 	}

@@ -75,7 +75,7 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 
 // compiled makes a tool ready to decode the records of a kernel.
 func compiled(t *testing.T, k kernels.Kernel, tool *event.Tool) *event.Program {
-	p, err := event.Compile(tool, nil, onRequest(tool), event.Kernel{Arch: fetchargs.Arch(k.ID.Arch), Types: k.Types, Dialect: fetchargs.Dialect69,
+	p, err := event.Compile(tool, nil, tool.OnRequest(), event.Kernel{Arch: fetchargs.Arch(k.ID.Arch), Types: k.Types, Dialect: fetchargs.Dialect69,
 		Choose: func(funcs []string) (string, error) { return firstOf(k, funcs) }})
 	if err != nil {
 		t.Fatalf("%s on %s: %v", tool.Name, k.Name, err)

@@ -67,7 +67,7 @@ func allLines(t *testing.T, k spoken) string {
 	var b strings.Builder
 	for _, tool := range tools.All() {
 		fmt.Fprintf(&b, "\n## %s\n%s", tool.Name, lines(t, k, tool, nil, ""))
-		if on := onRequest(tool); len(on) > 0 {
+		if on := tool.OnRequest(); len(on) > 0 {
 			fmt.Fprintf(&b, "\n## %s, with %s\n%s", tool.Name, strings.Join(on, ", "), lines(t, k, tool, on, ""))
 		}
 		const where = "rport == 53"
@@ -96,22 +96,6 @@ func golden(t *testing.T, file, got string) {
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", file, diff)
 	}
-}
-
-// onRequest lists the columns of a tool that are fetched only where they are
-// asked for.
-func onRequest(tool *event.Tool) []string {
-	var names []string
-	for _, src := range tool.Events {
-		for _, p := range src.Probes {
-			for _, f := range p.Fields {
-				if f.OnRequest && !slices.Contains(names, f.Name) {
-					names = append(names, f.Name)
-				}
-			}
-		}
-	}
-	return names
 }
 
 // lines compiles a tool for a kernel and describes its probes.

@@ -1,0 +1,27 @@
+package event
+
+import "time"
+
+// A Counting is how events are counted, instead of shown one by one.
+type Counting struct {
+	// By are the columns that tell rows apart, those common to all tools too. Without any there is one row.
+	By []string
+	// Sums are columns whose numbers are added up in each row.
+	Sums []Sum
+	// Hist is a column of whose numbers each row has a histogram, "" for none.
+	Hist string
+	// Every is the time after which rows are shown and counting begins anew; 0: they are shown once, at the end.
+	Every time.Duration
+	// Top is how many rows are shown, 0 for all.
+	Top int
+	// Order is the column of the rows by which they are sorted, the largest first; "" for the first sum, and without sums
+	// the count.
+	Order     string
+	Ascending bool // the smallest first
+}
+
+// A Sum is a column whose numbers are added up.
+type Sum struct {
+	Field string // what is added up
+	Name  string // of the sum's column
+}

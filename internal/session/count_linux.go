@@ -1,0 +1,89 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/skprobe/skprobe/internal/aggregate"
+	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/internal/filter"
+	"github.com/skprobe/skprobe/internal/output"
+)
+
+// columns are those that are fetched only on request, where they are requested: by a flag, or because events are counted by
+// them.
+func (cfg *Config) columns() []string {
+	all := slices.Concat(cfg.Columns, cfg.With)
+	if c := cfg.Counting; c != nil {
+		all = append(append(all, c.By...), c.Hist)
+		for _, sum := range c.Sums {
+			all = append(all, sum.Field)
+		}
+	}
+	return all
+}
+
+// counts is the table in which events are counted, nil where they are shown.
+func (cfg *Config) counts(s *event.Schema) (*aggregate.Table, error) {
+	if cfg.Counting == nil {
+		return nil, nil
+	}
+	t, err := aggregate.New(s, *cfg.Counting)
+	var field *aggregate.FieldError
+	switch {
+	case err == nil:
+		return t, nil
+	case errors.As(err, &field) && field.Problem == "":
+		return nil, usage("--%s: %s", field.Use, filter.Unknown(field.Field, s))
+	}
+	return nil, usage("--%v", err)
+}
+
+// newSink makes the place for events, or for what is counted of them.
+func (r *run) newSink(w io.Writer) (err error) {
+	cfg := r.cfg
+	opts := output.Options{Wide: cfg.Wide, Timestamp: cfg.Timestamp, Stack: cfg.Stack}
+	if table := r.attached.counts; table != nil {
+		r.counts, err = output.NewCounts(cfg.Format, w, table, cfg.Counting.Every > 0, opts)
+		r.sink = r.counts
+	} else {
+		r.sink, err = output.New(cfg.Format, w, &r.attached.program.Schema, opts)
+	}
+	if err != nil {
+		return &Error{Status: ExitUsage, Err: err}
+	}
+	return nil
+}
+
+// tick shows what was counted up to a time.
+func (r *run) tick(mono uint64) error {
+	r.clock()
+	return r.counts.Show(int64(mono)+r.wall, mono)
+}
+
+// lastCounts shows what was counted until the end.
+func (r *run) lastCounts() error {
+	var now unix.Timespec
+	if r.counts == nil || unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
+		return nil
+	}
+	return r.counts.End(now.Nano()+r.wall, uint64(now.Nano()))
+}
+
+// warnBeyond says how many events did not find a row.
+func (a *attached) warnBeyond(w io.Writer) {
+	if a.counts == nil || a.counts.Beyond() == 0 {
+		return
+	}
+	var keys []string
+	for _, c := range a.counts.Columns()[:a.counts.Keys()] {
+		keys = append(keys, c.Name)
+	}
+	fmt.Fprintf(w, "skprobe: warning: %d events are counted as others: there were more than %d different values of %s at a time\n",
+		a.counts.Beyond(), aggregate.MaxKeys, strings.Join(keys, ", "))
+}
