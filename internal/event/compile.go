@@ -21,7 +21,8 @@ type Compiled struct {
 	// Hidden: its events are not shown.
 	Hidden bool
 	// Ends: its socket is gone after the event.
-	Ends bool
+	Ends      bool
+	ifUnknown bool // see [Source.IfUnknown]
 	// Tracepoint: Symbol is a static event, "group:event". There is nothing
 	// to define, unless it has an EventProbe.
 	Tracepoint bool

@@ -2,12 +2,17 @@ package event
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/skprobe/skprobe/internal/track"
 )
 
 // maxOwned is how many sockets have a known owner at a time.
 const maxOwned = 65536
+
+// kernelWorker begins the names of the kernel's own threads that close files
+// which nobody has open any more (fs/file_table.c: delayed_fput).
+const kernelWorker = "kworker/"
 
 // Owners remembers whose the sockets are: the thread that last did something
 // with one in its own context, by a [Source] with Socket that is not Softirq. An
@@ -25,7 +30,8 @@ type owner struct {
 }
 
 // NewOwners returns the memory that a program's sources need, nil where they
-// need none.
+// need none: nothing that is shown of a process has to do with what happens in
+// softirq.
 func (p *Program) NewOwners() *Owners {
 	if !p.owners {
 		return nil
@@ -49,7 +55,7 @@ func (o *Owners) Event(c *Compiled, ev *Event, known bool) {
 		if w := o.table.Get(sk.Num); w != nil {
 			ev.Task, ev.PID, ev.TID, ev.Comm = true, w.pid, w.tid, w.comm
 		}
-	} else if known && ev.PID != 0 && o.ends {
+	} else if known && ev.PID != 0 && o.ends && !(c.ifUnknown && (o.table.Get(sk.Num) != nil || strings.HasPrefix(ev.Comm, kernelWorker))) {
 		o.table.Put(sk.Num, owner{ev.PID, ev.TID, ev.Comm})
 	}
 	if c.Ends {
@@ -67,11 +73,27 @@ func SkAddr(expr string) Field {
 }
 
 // TCPOwners are the sources from which [Owners] know whose TCP sockets are:
-// who connects, who listens, and who accepts; a listening socket belongs to who
+// those of TCPConnections, and who listens; a listening socket belongs to who
 // last accepted from it. What cannot be had on a kernel is done without.
 func TCPOwners() []Source {
 	sk := []Field{SkAddr("sk")}
 	nonNull := []string{"sk"}
+	return append(TCPConnections(), Source{
+		Name: "tcp.listening", Hidden: true, Socket: "skaddr", Short: "a process listens",
+		Probes: []Probe{{Funcs: []string{"inet_csk_listen_start"}, NonNull: nonNull, Fields: sk, Optional: true}},
+	}, Source{
+		Name: "tcp.accepting", Hidden: true, Socket: "skaddr", Short: "a process waits for a connection to accept",
+		Probes: []Probe{{Funcs: []string{"inet_csk_accept"}, NonNull: nonNull, Fields: sk, Optional: true}},
+	})
+}
+
+// TCPConnections are the sources from which [Owners] know whose connected TCP
+// sockets are: who connects, and who accepts.
+func TCPConnections() []Source {
+	sk := []Field{SkAddr("sk")}
+	nonNull := []string{"sk"}
+	accepted := TCPAccept(func(string) []Field { return nil })
+	accepted.Else[0].Optional = true
 	return []Source{{
 		Name: "tcp.connecting", Hidden: true, Socket: "skaddr", Short: "a process connects",
 		Probes: []Probe{
@@ -80,14 +102,8 @@ func TCPOwners() []Source {
 			{Funcs: []string{"tcp_v6_connect"}, NonNull: nonNull, Fields: sk, Optional: true},
 		},
 	}, {
-		Name: "tcp.listening", Hidden: true, Socket: "skaddr", Short: "a process listens",
-		Probes: []Probe{{Funcs: []string{"inet_csk_listen_start"}, NonNull: nonNull, Fields: sk, Optional: true}},
-	}, {
-		Name: "tcp.accepting", Hidden: true, Socket: "skaddr", Short: "a process waits for a connection to accept",
-		Probes: []Probe{{Funcs: []string{"inet_csk_accept"}, NonNull: nonNull, Fields: sk, Optional: true}},
-	}, {
 		Name: "tcp.accepted", Hidden: true, Socket: "skaddr", Short: "a process accepts",
-		Probes: []Probe{{Funcs: []string{"inet_csk_accept"}, Return: true, Fields: []Field{SkAddr("$retval")}, Optional: true}},
+		Probes: []Probe{accepted},
 	}, {
 		Name: "tcp.destroyed", Hidden: true, Socket: "skaddr", Softirq: true, Ends: true, Short: "a socket ends",
 		Probes: []Probe{tcpDestroyed()},
@@ -105,4 +121,36 @@ func tcpDestroyed() Probe {
 	return Probe{Funcs: []string{"tcp_v4_destroy_sock"}, NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")},
 		Else: []Probe{{Funcs: []string{"tcp_set_state"}, NonNull: []string{"sk"}, Fields: closed("sk", "state"), Only: only,
 			Else: []Probe{{Tracepoint: "sock:inet_sock_set_state", Fields: closed("skaddr", "newstate"), Only: only, Optional: true}}}}}
+}
+
+// TCPClosing is the source from which [Owners] know whose those TCP sockets are
+// that were there before tracing began: who closes them.
+func TCPClosing() Source {
+	return Source{
+		Name: "tcp.closing", Hidden: true, Socket: "skaddr", IfUnknown: true, Short: "a process closes a socket",
+		Probes: []Probe{{Funcs: []string{"tcp_close"}, NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")}, Optional: true}},
+	}
+}
+
+// TCPAccept is the probe that tells that a thread accepts a connection; fields
+// makes those that it has beside SkAddr, from the expression of its socket.
+//
+// The return of inet_csk_accept is not seen in threads that slept there when
+// tracing began. They all call security_sock_graft afterwards (sock_graft in
+// include/net/sock.h, 3.10 to 7.1), which a kernel without
+// CONFIG_SECURITY_NETWORK does not have. It is called for other protocols too.
+func TCPAccept(fields func(sk string) []Field) Probe {
+	protocol := Field{Name: "accept_protocol", Expr: "sk->sk_protocol", Kind: Uint, Hidden: true}
+	return Probe{
+		Funcs:   []string{"security_sock_graft"},
+		NonNull: []string{"sk"},
+		Only:    []Cond{{Field: protocol.Name, Op: Equals, Num: 6}}, // IPPROTO_TCP
+		Fields:  append([]Field{SkAddr("sk"), protocol}, fields("sk")...),
+		Else: []Probe{{
+			Funcs:  []string{"inet_csk_accept"},
+			Return: true,
+			Only:   []Cond{{Field: "skaddr", Op: NotEquals, Num: 0}},
+			Fields: append([]Field{SkAddr("$retval")}, fields("$retval")...),
+		}},
+	}
 }

@@ -40,6 +40,15 @@ func TestOwners(t *testing.T) {
 	}
 	owned("a new socket at the same address", a, 0)
 	owned("the other", b, 8)
+
+	closing := &Compiled{socket: 0, ifUnknown: true}
+	event(closing, b, 12, true)
+	owned("closed by another than its owner", b, 8)
+	event(closing, a, 12, true)
+	owned("there before tracing began, and closed", a, 12)
+	ev := &Event{Task: true, PID: 13, TID: 14, Comm: "kworker/0:1", Values: []Value{{Set: true, Num: 0xffff2000}}}
+	owners.Event(closing, ev, true)
+	owned("closed by the kernel for somebody", 0xffff2000, 0)
 }
 
 // Where sockets end unseen, whoever had the address before would be taken for

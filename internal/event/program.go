@@ -46,7 +46,7 @@ type Program struct {
 	requested []string // columns that are fetched only on request
 	exact     bool
 	keys      []string // see Tool.Keys; nil for a tool without Reduce
-	owners    bool     // events in softirq are to have their socket's owner
+	owners    bool     // events in softirq matter to what is shown of a process
 }
 
 // Compile compiles those events of the tool for which want returns true (all,
@@ -62,7 +62,7 @@ func Compile(t *Tool, want func(*Source) bool, columns []string, k Kernel) (*Pro
 		if want != nil && !want(src) {
 			continue
 		}
-		p.owners = p.owners || src.Softirq && src.Socket != "" && !src.Hidden
+		p.owners = p.owners || src.Softirq && (src.Socket != "" || src.Hidden)
 		n := len(p.Probes)
 		for j := range src.Probes {
 			if err := p.add(src, &src.Probes[j], k); err != nil {

@@ -55,6 +55,9 @@ type Source struct {
 	Socket string
 	// Ends: the socket does not exist any more after the event.
 	Ends bool
+	// IfUnknown: the current thread is taken for the socket's owner only where
+	// none is known.
+	IfUnknown bool
 	// Hidden: its events are for Owners and Reduce, and not shown. They are
 	// probed whichever of the others are selected.
 	Hidden bool

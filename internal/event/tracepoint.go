@@ -43,6 +43,6 @@ func (p *Program) compileEventProbe(src *Source, pr *Probe, k Kernel) (*Compiled
 }
 
 func newCompiled(src *Source, symbol string, k Kernel) *Compiled {
-	return &Compiled{Event: src.Name, Symbol: symbol, Softirq: src.Softirq, Hidden: src.Hidden, Ends: src.Ends, socket: -1,
+	return &Compiled{Event: src.Name, Symbol: symbol, Softirq: src.Softirq, Hidden: src.Hidden, Ends: src.Ends, ifUnknown: src.IfUnknown, socket: -1,
 		types: k.Types, dialect: k.Dialect, byName: map[string]target{}, assured: map[string]int64{}}
 }
