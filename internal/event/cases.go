@@ -67,6 +67,8 @@ func (c *boundCond) holds(v *Value) bool {
 		return int64(v.Num) == c.num
 	case NotEquals:
 		return int64(v.Num) != c.num
+	case AnyOf:
+		return v.Num < 64 && c.num>>v.Num&1 != 0
 	}
 	if c.signed { // AtLeast
 		return int64(v.Num) >= c.num

@@ -261,8 +261,6 @@ func (c *Compiled) conditions(conds []Cond) (is []string, not string, certain, o
 		if !known {
 			return nil, "", false, false
 		}
-		op := [...]Op{Equals: Eq, NotEquals: Ne, AtLeast: Ge}[cond.Op]
-		inverse := [...]Op{Equals: Ne, NotEquals: Eq, AtLeast: Lt}[cond.Op]
 		expr, when := to.expr()
 		if expr == "" || when != nil || to.field.half != c.first() || to.field.addend != 0 {
 			return nil, "", false, false
@@ -271,9 +269,8 @@ func (c *Compiled) conditions(conds []Cond) (is []string, not string, certain, o
 		if err != nil {
 			return nil, "", false, false
 		}
-		yes, exact, ok1 := c.compareRef(cond.Field, to.kind(), ref, op, Operand{Num: cond.Num})
-		no, _, ok2 := c.compareRef(cond.Field, to.kind(), ref, inverse, Operand{Num: cond.Num})
-		if !ok1 || !ok2 {
+		yes, no, exact, ok := c.condition(cond, to.kind(), ref)
+		if !ok {
 			return nil, "", false, false
 		}
 		certain = certain && exact
@@ -284,4 +281,34 @@ func (c *Compiled) conditions(conds []Cond) (is []string, not string, certain, o
 		not = "(" + not + ")"
 	}
 	return is, not, certain, true
+}
+
+// condition writes one condition for the kernel, and its opposite.
+func (c *Compiled) condition(cond Cond, kind *Kind, ref fetchargs.Ref) (is, not string, exact, ok bool) {
+	op := [...]Op{Equals: Eq, NotEquals: Ne, AtLeast: Ge, AnyOf: Eq}[cond.Op]
+	inverse := [...]Op{Equals: Ne, NotEquals: Eq, AtLeast: Lt, AnyOf: Ne}[cond.Op]
+	numbers := []int64{cond.Num}
+	if cond.Op == AnyOf {
+		numbers = nil
+		for n := range int64(64) {
+			if cond.Num>>n&1 != 0 {
+				numbers = append(numbers, n)
+			}
+		}
+	}
+	var yes, no []string
+	exact = true
+	for _, n := range numbers {
+		y, x, ok1 := c.compareRef(cond.Field, kind, ref, op, Operand{Num: n})
+		o, _, ok2 := c.compareRef(cond.Field, kind, ref, inverse, Operand{Num: n})
+		if !ok1 || !ok2 {
+			return "", "", false, false
+		}
+		exact = exact && x
+		yes, no = append(yes, y), append(no, o)
+	}
+	if len(yes) == 1 {
+		return yes[0], no[0], exact, true
+	}
+	return "(" + strings.Join(yes, " || ") + ")", "(" + strings.Join(no, " && ") + ")", exact, len(yes) > 0
 }

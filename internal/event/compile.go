@@ -40,8 +40,10 @@ type Compiled struct {
 	socket int // of [Source.Socket], -1 for none
 	// computed fields are not decoded, only cleared for the tool's Reduce.
 	computed []*boundField
-	keys     []string // all that the kernel may filter by, nil for no limit
+	reduced  map[int]bool // hidden fields that the tool's Reduce looks at
+	keys     []string     // all that the kernel may filter by, nil for no limit
 	only     boundCase
+	rare     string           // what of it the kernel checks
 	tests    []test           // only, of the event
 	assured  map[string]int64 // values that Only fixes to a number, by how they are fetched
 	types    fetchargs.Types
@@ -108,7 +110,7 @@ func (p *Program) compileAs(src *Source, pr *Probe, k Kernel, begin func(*Source
 	if to, ok := c.byName[src.Socket]; ok {
 		c.socket = to.field.out[to.part]
 	}
-	for _, cond := range pr.Only {
+	for _, cond := range slices.Concat(pr.Only, pr.Rare) {
 		to, ok := c.byName[cond.Field]
 		if !ok {
 			return nil, fmt.Errorf("%s: %w: %s, without which its events cannot be told", c.Symbol, fetchargs.ErrNoMember, cond.Field)
@@ -119,6 +121,9 @@ func (p *Program) compileAs(src *Source, pr *Probe, k Kernel, begin func(*Source
 				c.assured[ref.String()] = cond.Num
 			}
 		}
+	}
+	if is, _, _, ok := c.conditions(pr.Rare); ok {
+		c.rare = strings.Join(is, " && ")
 	}
 	return c, nil
 }

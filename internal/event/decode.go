@@ -11,8 +11,14 @@ import (
 
 // Build turns what the fields and the filter need into fetch-args. filter is
 // the text that the compiled probe's Compare gave, for the half that begins
-// the event, "" for none.
+// the event, "" for none; the tool's own conditions are added to it.
 func (c *Compiled) Build(filter string) (err error) {
+	switch {
+	case filter == "":
+		filter = c.rare
+	case c.rare != "":
+		filter = c.rare + " && (" + filter + ")"
+	}
 	names := namesIn(filter)
 	c.first().planner.Retain(func(name string) bool { return slices.Contains(names, name) })
 	for _, h := range c.Halves() {

@@ -157,7 +157,12 @@ func (p *Program) arrange(order []string) {
 			p.Schema.Columns = append(p.Schema.Columns, p.cols[old])
 		}
 	}
+	for _, i := range perm[len(p.Schema.Columns):] {
+		p.Schema.hidden = append(p.Schema.hidden, p.cols[i].Name)
+	}
+	p.Schema.reduced = map[int]bool{}
 	for _, c := range p.Probes {
+		c.reduced = p.Schema.reduced
 		c.only.from = -1
 		c.only.rename(to)
 		if c.socket >= 0 {

@@ -29,9 +29,9 @@ func (s *Schema) NewEvent(name string) *Event {
 }
 
 // Clone returns a copy of the event's name, task, times and columns that stays
-// as it is.
+// as it is. It has no hidden fields.
 func (ev *Event) Clone() *Event {
-	c := &Event{Name: ev.Name, Wall: ev.Wall, Mono: ev.Mono, CPU: ev.CPU, Task: ev.Task, PID: ev.PID, TID: ev.TID, Comm: ev.Comm,
+	c := &Event{Name: ev.Name, Wall: ev.Wall, Mono: ev.Mono, CPU: ev.CPU, Task: ev.Task, PID: ev.PID, TID: ev.TID, Comm: ev.Comm, Thread: ev.Thread,
 		Values: append([]Value(nil), ev.Values...)}
 	if ev.Stack != nil {
 		c.Stack = append([]uint64(nil), ev.Stack...)
@@ -44,13 +44,16 @@ func (ev *Event) Clone() *Event {
 	return c
 }
 
-// Value returns a column's value, nil for the index -1 of a column that is not
-// there and for one that is absent.
-func (ev *Event) Value(column int) *Value {
-	if column < 0 || !ev.Values[column].Set {
+// Value returns the value at an index that [Schema.Index] gave, nil for -1 and
+// for one that is absent.
+func (ev *Event) Value(index int) *Value {
+	if index < 0 || index >= cap(ev.Values) {
 		return nil
 	}
-	return &ev.Values[column]
+	if v := &ev.Values[:cap(ev.Values)][index]; v.Set {
+		return v
+	}
+	return nil
 }
 
 // SetNum, SetAddr and SetText set a column's value; for the index -1 of a

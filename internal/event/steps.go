@@ -239,12 +239,13 @@ func (s *steps) choose(fields, lazy []*boundField, all []Value) {
 }
 
 // lazy lists the fields that nothing but cases takes values from: hidden ones,
-// whose place is behind the shown ones, and which no condition is about. They
-// are decoded where a case takes them, into the place where it wants them.
+// whose place is behind the shown ones, and which no condition is about and no
+// Reducer looks at. They are decoded where a case takes them, into the place
+// where it wants them.
 func (c *Compiled) lazy(shown int) []*boundField {
 	var all []*boundField
 	for _, f := range c.fields {
-		if f.cases == nil && !slices.ContainsFunc(f.out, func(i int) bool { return i >= 0 && i < shown || c.isAbout(i) }) &&
+		if f.cases == nil && !slices.ContainsFunc(f.out, func(i int) bool { return i >= 0 && i < shown || c.reduced[i] || c.isAbout(i) }) &&
 			slices.ContainsFunc(f.out, c.isSource) {
 			all = append(all, f)
 		}

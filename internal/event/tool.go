@@ -98,7 +98,10 @@ type Probe struct {
 	// Only are conditions without which there is no event. They are checked
 	// in user space: one that is nearly always true is not worth an argument
 	// of its own and a filter in the kernel.
-	Only   []Cond
+	Only []Cond
+	// Rare are further ones that most hits do not fulfil, so that the kernel
+	// checks them too.
+	Rare   []Cond
 	Fields []Field
 }
 
@@ -187,6 +190,7 @@ const (
 	Equals    CondOp = iota + 1 // the number is Num
 	NotEquals                   // the number is another than Num
 	AtLeast                     // the number is Num or more
+	AnyOf                       // the number is one of those whose bits are set in Num
 )
 
 // Fields returns the columns that the tool can have, without a kernel: those

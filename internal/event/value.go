@@ -1,6 +1,9 @@
 package event
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // A Value is one value of an event. Which of its fields carries it is said by
 // the Class of its Kind; those that no value of that kind uses are zero.
@@ -39,6 +42,9 @@ type Event struct {
 	PID  uint32 // thread group, as seen from skprobe's pid namespace
 	TID  uint32
 	Comm string // "" where unknown
+	// Thread identifies the thread that was current, also where it has no TID
+	// here and where it is a bystander: see [Thread].
+	Thread uint32
 	// Values is parallel to the columns of the Schema.
 	Values []Value
 	// Stack holds return addresses, innermost first, with --stack.
@@ -69,6 +75,9 @@ type Schema struct {
 	// Symbol writes a kernel address as symbol+offset. It is used for
 	// stacks.
 	Symbol func(dst []byte, addr uint64) []byte
+
+	hidden  []string     // fields behind the columns
+	reduced map[int]bool // those of them that a Reducer looks at
 }
 
 // Column returns the index of a column, -1 where there is none.
@@ -79,4 +88,19 @@ func (s *Schema) Column(name string) int {
 		}
 	}
 	return -1
+}
+
+// Index is [Schema.Column] for a Reducer, which sees hidden fields too: see
+// [Event.Value].
+func (s *Schema) Index(name string) int {
+	if i := s.Column(name); i >= 0 {
+		return i
+	}
+	i := slices.Index(s.hidden, name)
+	if i < 0 {
+		return -1
+	}
+	i += len(s.Columns)
+	s.reduced[i] = true
+	return i
 }

@@ -238,7 +238,8 @@ func missingFields(p *event.Program) string {
 func (r *run) record(rec *kprobe.Record) error {
 	s := &r.attached.sources[rec.Source]
 	ev := r.event
-	ok, err := s.compiled.Decode(s.half, event.Thread(rec.Raw, rec.CPU), rec.Raw, ev)
+	ev.Thread = event.Thread(rec.Raw, rec.CPU)
+	ok, err := s.compiled.Decode(s.half, ev.Thread, rec.Raw, ev)
 	if err != nil {
 		r.damaged++
 		r.lastErr = err
