@@ -124,14 +124,14 @@ func (p *Program) columns(c *Compiled, b *boundField) error {
 	for i := range b.kind.Parts {
 		part := &b.kind.Parts[i]
 		name, help := f.pick(part)
-		if name == "" || slices.Contains(b.lost, part.Expr) {
+		if name == "" || part.OnRequest && !slices.Contains(p.requested, part.Name) || slices.Contains(b.lost, part.Expr) {
 			b.out = append(b.out, -1)
 			continue
 		}
 		if prefix != "" {
 			name = prefix + "_" + name
 		}
-		if err := p.column(c, b, i, Column{Name: name, Help: help, Kind: part.Kind, Wide: part.Wide || f.Wide}, f.Hidden); err != nil {
+		if err := p.column(c, b, i, Column{Name: name, Help: help, Kind: part.Kind, Wide: part.Wide || f.Wide, Packet: b.kind.Snap != nil}, f.Hidden); err != nil {
 			return err
 		}
 	}

@@ -157,7 +157,7 @@ type Pick struct {
 // pick returns the name and the help of a part's column, "" where the field
 // does not take it.
 func (f *Field) pick(p *Part) (name, help string) {
-	if f.Parts == nil {
+	if f.Parts == nil || p.OnRequest {
 		return p.Name, p.Help
 	}
 	for _, k := range f.Parts {
@@ -211,6 +211,9 @@ func (t *Tool) Fields() []Column {
 				case f.Kind != nil && len(f.Kind.Parts) > 0:
 					for i := range f.Kind.Parts {
 						name, help := f.pick(&f.Kind.Parts[i])
+						if f.Kind.Parts[i].OnRequest {
+							continue
+						}
 						if name != "" && f.Name != "" {
 							name = f.Name + "_" + name
 						}
