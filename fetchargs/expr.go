@@ -9,6 +9,7 @@ import "strings"
 //	&sk->sk_lock, *ptr               address and target
 //	tci & 0xfff, (tci >> 12) & 1     bits of a number
 //	((struct inet_sock *)sk)->tos    casts
+//	container_of(t, struct neighbour, timer)->nud_state
 //	@jiffies, (int)@panic_timeout    global variables
 //	$retval, $stack, $stack2, $arg1, $comm, %ax
 //	$caller                          where the function was called from: the address to which it returns
@@ -313,7 +314,11 @@ func (p *exprParser) primary() (node, error) {
 		}
 		return baseNode{pos, Base{Kind: Symbol, Name: name}}, nil
 	case isIdentByte(c) && (c < '0' || c > '9'):
-		return nameNode{pos, p.word(isIdentByte)}, nil
+		name := p.word(isIdentByte)
+		if name == "container_of" && p.peek() == '(' {
+			return p.container(pos)
+		}
+		return nameNode{pos, name}, nil
 	}
 	if pos >= len(p.text) {
 		return nil, p.fail("the expression ends too early")

@@ -90,6 +90,8 @@ func (r *resolver) eval(n node) (Ref, error) {
 		return r.add(n)
 	case bitsNode:
 		return r.bits(n)
+	case containerNode:
+		return r.container(n)
 	case altNode:
 		return r.alternatives(n)
 	}
@@ -258,14 +260,19 @@ func (r *resolver) member(n memberNode) (Ref, error) {
 		}
 		return Ref{}, r.fail(n, ErrNoMember, "%s is no struct, so it has no member %q%s", st, n.name, hint(st, "write ->"))
 	}
-	m, ok := st.Member(n.name)
+	return r.memberOf(n, x, st, n.name)
+}
+
+// memberOf is a member of the struct st, which is at x.
+func (r *resolver) memberOf(n node, x Ref, st *Type, name string) (Ref, error) {
+	m, ok := st.Member(name)
 	switch {
 	case !ok && st.Incomplete:
 		return Ref{}, r.fail(n, ErrNoType, "the members of %s are not in %s", st, r.t.Types.Source())
 	case !ok:
 		names := st.MemberNames()
-		err := r.fail(n, ErrNoMember, "%s has no member %q", st, n.name)
-		err.(*ExprError).suggest(n.name, names)
+		err := r.fail(n, ErrNoMember, "%s has no member %q", st, name)
+		err.(*ExprError).suggest(name, names)
 		return Ref{}, err
 	}
 	x.lvalue = true
