@@ -27,53 +27,61 @@ var goldenFiles embed.FS // so that they are in the test binary, which also runs
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // TestLines compares the definitions that each tool would write on each recorded
-// kernel, alone and with a filter, with a golden file for the kernel. After a
+// kernel, alone and with a filter, with a golden file for the tool. After a
 // change, go test ./internal/tools -update writes them; git diff shows what
 // the change does on all kernels.
 func TestLines(t *testing.T) {
-	for _, k := range kernels.Recorded(t) {
-		t.Run(k.Name, func(t *testing.T) {
-			head := fmt.Sprintf("# What the tools write to kprobe_events on %s.\n", k.ID.Release)
-			golden(t, filepath.Join("testdata", k.Name+".golden"), head+allLines(t, spoken{k, dialect(k), nil}))
+	all := spokenKernels(t)
+	for _, tool := range tools.All() {
+		t.Run(tool.Name, func(t *testing.T) {
+			var b strings.Builder
+			fmt.Fprintf(&b, "# What %s writes to kprobe_events.\n", tool.Name)
+			for _, k := range all {
+				fmt.Fprintf(&b, "\n## %s\n%s", k.title, toolLines(t, k, tool))
+			}
+			golden(t, filepath.Join("testdata", tool.Name+".golden"), b.String())
 		})
-	}
-}
-
-// TestOldLines is TestLines for kernels of which no layouts are known: those of
-// the oldest that are recorded, in the older language, without functions that
-// came in between. Offsets are therefore not those of the old kernel.
-func TestOldLines(t *testing.T) {
-	for _, name := range []string{"4.18-el8-arm64", "4.19-amd64", "4.19-arm64"} {
-		for language, d := range map[string]fetchargs.Dialect{"3.10": fetchargs.Dialect310, "4.4": fetchargs.Dialect44} {
-			file := name + "-in-the-language-of-" + language
-			t.Run(file, func(t *testing.T) {
-				k := kernels.Named(t, name)
-				head := fmt.Sprintf("# What the tools would write to kprobe_events on %s if it spoke no more than %s and had no skb_consume_udp.\n"+
-					"# The offsets are those of %s.\n", k.ID.Release, language, k.ID.Release)
-				golden(t, filepath.Join("testdata", file+".golden"), head+allLines(t, spoken{k, d, []string{"skb_consume_udp"}}))
-			})
-		}
 	}
 }
 
 // A spoken kernel is one with its language of fetch-args.
 type spoken struct {
 	kernels.Kernel
+	title   string
 	dialect fetchargs.Dialect
 	without []string // functions that it is taken not to have
 }
 
-func allLines(t *testing.T, k spoken) string {
+// spokenKernels are the recorded ones. Of still older kernels no layouts are
+// known: for them stand the oldest that are recorded, in the older language,
+// without functions that came in between. Offsets are then not those of the
+// old kernel.
+func spokenKernels(t *testing.T) (all []spoken) {
+	for _, k := range kernels.Recorded(t) {
+		all = append(all, spoken{k, k.ID.Release, dialect(k), nil})
+	}
+	for _, name := range []string{"4.18-el8-arm64", "4.19-amd64", "4.19-arm64"} {
+		k := kernels.Named(t, name)
+		for _, old := range []struct {
+			language string
+			dialect  fetchargs.Dialect
+		}{{"3.10", fetchargs.Dialect310}, {"4.4", fetchargs.Dialect44}} {
+			title := fmt.Sprintf("%s, if it spoke no more than %s and had no skb_consume_udp", k.ID.Release, old.language)
+			all = append(all, spoken{k, title, old.dialect, []string{"skb_consume_udp"}})
+		}
+	}
+	return all
+}
+
+func toolLines(t *testing.T, k spoken, tool *event.Tool) string {
 	var b strings.Builder
-	for _, tool := range tools.All() {
-		fmt.Fprintf(&b, "\n## %s\n%s", tool.Name, lines(t, k, tool, nil, ""))
-		if on := tool.OnRequest(); len(on) > 0 {
-			fmt.Fprintf(&b, "\n## %s, with %s\n%s", tool.Name, strings.Join(on, ", "), lines(t, k, tool, on, ""))
-		}
-		const where = "rport == 53"
-		if slices.ContainsFunc(tool.Fields(), func(c event.Column) bool { return c.Name == "rport" }) {
-			fmt.Fprintf(&b, "\n## %s --where '%s'\n%s", tool.Name, where, lines(t, k, tool, nil, where))
-		}
+	b.WriteString(lines(t, k, tool, nil, ""))
+	if on := tool.OnRequest(); len(on) > 0 {
+		fmt.Fprintf(&b, "\n### with %s\n%s", strings.Join(on, ", "), lines(t, k, tool, on, ""))
+	}
+	const where = "rport == 53"
+	if slices.ContainsFunc(tool.Fields(), func(c event.Column) bool { return c.Name == "rport" }) {
+		fmt.Fprintf(&b, "\n### --where '%s'\n%s", where, lines(t, k, tool, nil, where))
 	}
 	return b.String()
 }
