@@ -117,21 +117,22 @@ func (p *Program) columns(c *Compiled, b *boundField) error {
 	}
 	prefix := f.Name
 	for i := range b.kind.Parts {
-		if name, _ := f.pick(&b.kind.Parts[i]); prefix == "" && c.byName[name].field != nil {
+		if name := f.pick(&b.kind.Parts[i]).Name; prefix == "" && c.byName[name].field != nil {
 			prefix = columnName(f.Expr) // for all of them, so that they stay together
 		}
 	}
 	for i := range b.kind.Parts {
 		part := &b.kind.Parts[i]
-		name, help := f.pick(part)
-		if name == "" || part.OnRequest && !slices.Contains(p.requested, part.Name) || slices.Contains(b.lost, part.Expr) {
+		pick := f.pick(part)
+		name := pick.Name
+		if name == "" || slices.Contains(b.lost, part.Expr) {
 			b.out = append(b.out, -1)
 			continue
 		}
 		if prefix != "" {
 			name = prefix + "_" + name
 		}
-		if err := p.column(c, b, i, Column{Name: name, Help: help, Kind: part.Kind, Wide: part.Wide || f.Wide, Packet: b.kind.Snap != nil}, f.Hidden); err != nil {
+		if err := p.column(c, b, i, Column{Name: name, Help: pick.Help, Kind: part.Kind, Wide: pick.Wide}, f.Hidden); err != nil {
 			return err
 		}
 	}

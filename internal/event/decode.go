@@ -82,6 +82,15 @@ func Thread(record []byte, cpu uint32) uint32 {
 	return 1<<31 | cpu
 }
 
+// Bits of common_flags in a record: TRACE_FLAG_HARDIRQ, _SOFTIRQ and _NMI
+// (kernel/trace/trace.h, include/linux/trace_events.h; the last from 4.9).
+const irqFlags = 0x08 | 0x10 | 0x40
+
+// interrupts tells that a record was made in an interrupt, whose current task is
+// a bystander. Before 4.9 the flag for softirqs is set while they are only held
+// off too.
+func interrupts(record []byte) bool { return len(record) > 2 && record[2]&irqFlags != 0 }
+
 // Decode fills ev's values from a record of half h, made by a [Thread]. ok is
 // false where the event is not complete: a function was entered, or one
 // returns that was entered before tracing began.
@@ -102,7 +111,7 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 		ev.Values[f.out[0]] = Value{}
 	}
 	ev.Name = c.Event
-	ev.Task = !c.Softirq
+	ev.Task = !c.Softirq && !interrupts(record)
 	return hold(c.tests), nil
 }
 

@@ -41,7 +41,7 @@ func (b *boundField) readName(read int) (name string, shown bool) {
 	for i := range b.kind.Parts {
 		part := &b.kind.Parts[i]
 		if part.Expr == b.kind.Reads[read].Expr {
-			if name, _ := b.field.pick(part); name != "" {
+			if name := b.field.pick(part).Name; name != "" {
 				return name, true
 			}
 		}

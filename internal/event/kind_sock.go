@@ -202,8 +202,20 @@ func sockaddr(in [][]byte, out []*Value) {
 // NetNS is the inode number of the network namespace of a socket, as
 // /proc/PID/ns/net has it: struct net has it in ns.inum since 3.19, and the
 // sock points to it through a possible_net_t since 4.1.
-func NetNS(sk string) Field {
-	member := sk + "->__sk_common.skc_net"
-	return Field{Name: "netns", Help: "network namespace of the socket: its inode number", Kind: Uint, OnRequest: true, Optional: true,
-		Expr: member + ".net->ns.inum ?? " + member + "->ns.inum ?? " + member + "->proc_inum"}
+func NetNS(sk string) Field { return netNS(sk + "->__sk_common.skc_net") }
+
+// DevNetNS is that of a device.
+func DevNetNS(dev string) Field { return netNS(dev + "->nd_net") }
+
+func netNS(member string) Field {
+	f := ParamNetNS(member)
+	f.Expr = member + ".net->ns.inum ?? " + f.Expr
+	return f
+}
+
+// ParamNetNS is that of a struct net *, as some functions have it for a
+// parameter.
+func ParamNetNS(net string) Field {
+	return Field{Name: "netns", Help: "network namespace: its inode number", Kind: Uint, OnRequest: true, Optional: true,
+		Expr: net + "->ns.inum ?? " + net + "->proc_inum"}
 }

@@ -55,7 +55,7 @@ func (o *Owners) Event(c *Compiled, ev *Event, known bool) {
 		if w := o.table.Get(sk.Num); w != nil {
 			ev.Task, ev.PID, ev.TID, ev.Comm = true, w.pid, w.tid, w.comm
 		}
-	} else if known && ev.PID != 0 && o.ends && !(c.ifUnknown && (o.table.Get(sk.Num) != nil || strings.HasPrefix(ev.Comm, kernelWorker))) {
+	} else if known && ev.Task && ev.PID != 0 && o.ends && !(c.ifUnknown && (o.table.Get(sk.Num) != nil || strings.HasPrefix(ev.Comm, kernelWorker))) {
 		o.table.Put(sk.Num, owner{ev.PID, ev.TID, ev.Comm})
 	}
 	if c.Ends {

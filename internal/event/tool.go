@@ -48,7 +48,8 @@ type Source struct {
 	Flag  string
 	Short string
 	// Softirq: the current task is a bystander, so the event shows none; with
-	// Socket, it shows the socket's owner where that is known.
+	// Socket, it shows the socket's owner where that is known. Without Softirq,
+	// an event shows the task unless its record says that it is of an interrupt.
 	Softirq bool
 	// Socket is the field with the address of the socket that the event is
 	// about: see [Owners].
@@ -152,20 +153,21 @@ type Pick struct {
 	Part string
 	Name string // of the column; "" for that of the part
 	Help string // "" for that of the part
+	Wide bool   // not in the default table
 }
 
-// pick returns the name and the help of a part's column, "" where the field
-// does not take it.
-func (f *Field) pick(p *Part) (name, help string) {
-	if f.Parts == nil || p.OnRequest {
-		return p.Name, p.Help
+// pick tells how the field takes a part: with all names set, and with none
+// where it does not.
+func (f *Field) pick(p *Part) Pick {
+	if f.Parts == nil {
+		return Pick{Name: p.Name, Help: p.Help, Wide: p.Wide || f.Wide}
 	}
 	for _, k := range f.Parts {
 		if k.Part == p.Name {
-			return cmp.Or(k.Name, p.Name), cmp.Or(k.Help, p.Help)
+			return Pick{Name: cmp.Or(k.Name, p.Name), Help: cmp.Or(k.Help, p.Help), Wide: k.Wide || f.Wide}
 		}
 	}
-	return "", ""
+	return Pick{}
 }
 
 // A Case is one way to come by a value.
@@ -210,15 +212,13 @@ func (t *Tool) Fields() []Column {
 				case f.Hidden:
 				case f.Kind != nil && len(f.Kind.Parts) > 0:
 					for i := range f.Kind.Parts {
-						name, help := f.pick(&f.Kind.Parts[i])
-						if f.Kind.Parts[i].OnRequest {
-							continue
-						}
+						pick := f.pick(&f.Kind.Parts[i])
+						name := pick.Name
 						if name != "" && f.Name != "" {
 							name = f.Name + "_" + name
 						}
 						if name != "" {
-							add(name, help)
+							add(name, pick.Help)
 						}
 					}
 				default:

@@ -45,18 +45,19 @@ func (cfg *Config) counts(s *event.Schema) (*aggregate.Table, error) {
 }
 
 // newSink makes the place for events, or for what is counted of them.
-func (r *run) newSink(w io.Writer, opts output.Options) (sink output.Sink, err error) {
+func (r *run) newSink(w io.Writer) (err error) {
 	cfg := r.cfg
+	opts := output.Options{Wide: cfg.Wide, Timestamp: cfg.Timestamp, Stack: cfg.Stack}
 	if table := r.attached.counts; table != nil {
 		r.counts, err = output.NewCounts(cfg.Format, w, table, cfg.Counting.Every > 0, opts)
-		sink = r.counts
+		r.sink = r.counts
 	} else {
-		sink, err = output.New(cfg.Format, w, &r.attached.program.Schema, opts)
+		r.sink, err = output.New(cfg.Format, w, &r.attached.program.Schema, opts)
 	}
 	if err != nil {
-		return nil, &Error{Status: ExitUsage, Err: err}
+		return &Error{Status: ExitUsage, Err: err}
 	}
-	return sink, nil
+	return nil
 }
 
 // tick shows what was counted up to a time.
