@@ -14,7 +14,6 @@ const (
 	etherAll   = 0x0003 // skb->protocol of some frames sent by a packet socket
 	ether8022  = 0x0004 // skb->protocol of 802.3 frames with an LLC header
 	etherAddrs = 12     // bytes of the two addresses
-	vlanLen    = 4      // bytes of a tag
 )
 
 func isVLAN(t uint16) bool { return t == etherVLAN || t == etherQinQ }
@@ -77,8 +76,12 @@ func (p *Packet) ethernet(c *cursor, at int, protocol uint16) (l3 int, ok bool) 
 	next := at + etherAddrs + 2
 	agreed := !known || typeAgrees(t, protocol)
 	there = there || next == goal && agreed
-	tags, n, cut := p.VLANs, p.NVLAN, false
-	for s = s[2:]; isVLAN(t) && int(n) < len(tags); s = s[vlanLen:] {
+	var (
+		tags [2]VLAN
+		n    uint8
+		cut  bool
+	)
+	for s = s[2:]; isVLAN(t) && int(n) < len(tags); s = s[4:] {
 		if len(s) < 4 {
 			cut = true
 			break
@@ -86,7 +89,7 @@ func (p *Packet) ethernet(c *cursor, at int, protocol uint16) (l3 int, ok bool) 
 		tags[n] = VLAN{TPID: t, TCI: binary.BigEndian.Uint16(s)}
 		n++
 		t = binary.BigEndian.Uint16(s[2:])
-		next += vlanLen
+		next += 4
 		agreed = agreed || typeAgrees(t, protocol)
 		there = there || next == goal && agreed
 	}
@@ -108,7 +111,6 @@ func (p *Packet) ethernet(c *cursor, at int, protocol uint16) (l3 int, ok bool) 
 		p.Smac = MAC(b)
 		p.set(FieldSmac)
 	}
-	p.frame(c, at, true)
 	if n > 0 {
 		p.VLANs, p.NVLAN = tags, n
 		p.set(FieldVLAN)

@@ -100,7 +100,10 @@ func (p *Packet) quoted(c *cursor, h *ipHeader, kind uint16) {
 	}
 	p.QuotedProto = q.proto
 	p.set(FieldQuotedProto)
-	s := q.portBytes(&inner)
+	if q.l4 < 0 || q.laterFragment() || !hasPorts(q.proto) {
+		return
+	}
+	s := inner.from(q.l4, q.end)
 	if len(s) >= 2 {
 		p.QuotedSport = binary.BigEndian.Uint16(s)
 		p.set(FieldQuotedSport)

@@ -24,8 +24,9 @@ import "net/netip"
 // MAC is an Ethernet address in the order of its bytes on the wire.
 type MAC = [6]byte
 
-// VLAN is one 802.1Q or 802.1ad tag: in the bytes of the frame, or, as is usual
-// for the outermost, beside them in [Window.Tag].
+// VLAN is one 802.1Q or 802.1ad tag that is in the bytes of the frame. The
+// kernel usually moves the outermost tag to skb->vlan_tci, and then it is not
+// in the bytes.
 type VLAN struct {
 	TPID uint16 // 0x8100 or 0x88a8
 	TCI  uint16 // priority (3 bits), DEI (1 bit), VLAN id (12 bits)
@@ -47,7 +48,7 @@ type Packet struct {
 	// the kernel's own (include/uapi/linux/if_ether.h), such as 0x0004 for
 	// an 802.3 frame with an LLC header.
 	EtherType uint16
-	VLANs     [3]VLAN // outermost first; the first NVLAN were seen
+	VLANs     [2]VLAN // outermost first; the first NVLAN were seen
 	NVLAN     uint8
 
 	// ARP for IPv4 over Ethernet, RFC 826; names as in struct arphdr.
@@ -85,20 +86,8 @@ type Packet struct {
 	QuotedProto              uint8
 	QuotedSaddr, QuotedDaddr netip.Addr
 	QuotedSport, QuotedDport uint16
-
-	// The packet in a tunnel, as far as its headers are in the window.
-	Tunnel   TunnelType
-	TunnelID uint32 // VXLAN and Geneve network identifier, GRE key
-	Inner    Inner
-
-	PayloadOff, PayloadLen int    // index in Window.Bytes, and bytes that lie there
-	PayloadSize            uint32 // bytes in the packet, in the window or not
-
-	// The frame, from the link layer on if FrameLink, otherwise from the IP
-	// header on.
-	FrameLink          bool
-	FrameOff, FrameLen int    // index in Window.Bytes, and bytes that lie there
-	FrameSize          uint32 // bytes on the wire, with the tag that lies beside
+	PayloadOff, PayloadLen   int    // index in Window.Bytes, and bytes that lie there
+	PayloadSize              uint32 // bytes in the packet, in the window or not
 }
 
 // Has tells whether the field was seen.
@@ -132,10 +121,6 @@ func (p *Packet) Decode(w *Window) {
 	if known && !isVLAN(w.Protocol) {
 		p.EtherType = w.Protocol
 		p.set(FieldEtherType)
-	}
-	if w.Tagged {
-		p.VLANs[0], p.NVLAN = w.Tag, 1
-		p.set(FieldVLAN)
 	}
 	c, ok := w.cursor()
 	if !ok {
@@ -174,7 +159,6 @@ func (p *Packet) Decode(w *Window) {
 		// in a whole frame, which a packet socket sends.
 		var h ipHeader
 		if h.decode(&c, l3, kind, w.Protocol != 0 || linkSeen) {
-			p.frame(&c, l3, false)
 			p.network(&c, &h)
 		}
 	case etherARP:
@@ -198,7 +182,7 @@ func (p *Packet) transport(c *cursor, h *ipHeader) {
 		hlen, size = p.ports(h.proto, s)
 		if hlen >= 0 && size >= hlen && size < h.end-h.l4 {
 			p.payload(c, h.l4+hlen, h.l4+size)
-			hlen = -1
+			return
 		}
 	case protoICMP:
 		if h.version == 4 {
@@ -214,7 +198,6 @@ func (p *Packet) transport(c *cursor, h *ipHeader) {
 	if hlen >= 0 {
 		p.payload(c, h.l4+hlen, h.end)
 	}
-	p.tunnel(c, h)
 }
 
 // payload notes that the payload lies from index at up to index end.

@@ -5,6 +5,7 @@ import "github.com/skprobe/skprobe/internal/event"
 // Numbers of include/linux/socket.h, include/uapi/linux/in.h and
 // include/net/tcp_states.h.
 const (
+	afInet    = 2
 	afInet6   = 10
 	protoTCP  = 6
 	tcpClosed = 7

@@ -476,7 +476,7 @@ func TestUDPPrograms(t *testing.T) {
 	find := func(what string, want clitest.Event) clitest.Event {
 		t.Helper()
 		for _, e := range events {
-			if matches(e, want) {
+			if e.Has(want) {
 				return e
 			}
 		}
@@ -526,13 +526,4 @@ func getent(t *testing.T, name string) *testkernel.Process {
 	}
 	return testkernel.Start(t, testkernel.Prints("192.0.2.7"), "unshare", "--mount", "sh", "-c",
 		`mount --bind "$0" `+file+` && exec getent ahosts "$1"`, conf, name)
-}
-
-func matches(e, want clitest.Event) bool {
-	for key, v := range want {
-		if e[key] != v {
-			return false
-		}
-	}
-	return true
 }
