@@ -28,6 +28,6 @@ func (r *resolver) caller(n baseNode) (Ref, error) {
 	case !ok:
 		return Ref{}, r.fail(n, ErrNotFetchable, "the calling convention of %q is not known", t.Arch)
 	default:
-		return Ref{base: b, Type: unsignedLong}, nil
+		return Ref{base: b, Type: codePointer}, nil
 	}
 }

@@ -105,6 +105,15 @@ func (ref Ref) Target() Ref {
 	return ref
 }
 
+// Address is [Ref.Target] for which a word without a type, such as a register
+// or a parameter of which only the number is known, is a pointer too.
+func (ref Ref) Address() Ref {
+	if ref.Type == unsignedLong && ref.base.Kind != Symbol && ref.base.Kind != Memory {
+		ref.Type = PointerTo(nil)
+	}
+	return ref.Target()
+}
+
 // InMemory reports whether the value lies in memory, so that more bytes than
 // its type has can be read there.
 func (ref Ref) InMemory() bool { return ref.lvalue }
@@ -145,7 +154,7 @@ func (p *Planner) Text(ref Ref, user bool) (Slot, error) {
 	if ref.recordedText {
 		return p.add(read{ref: ref, str: true})
 	}
-	ref = ref.Target()
+	ref = ref.Address()
 	if !ref.lvalue {
 		return 0, fmt.Errorf("%w: %q is %s, no text in memory", ErrNotFetchable, ref.Expr, ref.Type)
 	}

@@ -220,6 +220,7 @@ var (
 	unsignedLong = &Type{Kind: Int, Name: "unsigned long", Size: 8}
 	charType     = &Type{Kind: Int, Name: "char", Size: 1, Signed: true}
 	charPointer  = PointerTo(func() *Type { return charType })
+	codePointer  = PointerTo(func() *Type { return FuncOf("", nil, voidType) })
 )
 
 // rvalue loads an lvalue, so that what it points to can be reached. An array

@@ -50,6 +50,15 @@ func (r *resolver) fetched(n nameNode, f RecordField) (Ref, error) {
 // isRecorded reports whether the value is in the record without being fetched.
 func (ref Ref) isRecorded() bool { return ref.base.Kind == Recorded }
 
+// RecordedName returns the name of the tracepoint's field that ref is as a
+// whole, "" for anything else.
+func (ref Ref) RecordedName() string {
+	if ref.isRecorded() && ref.lvalue && ref.off == 0 && len(ref.loads) == 0 && !ref.recordedText {
+		return ref.base.Name
+	}
+	return ""
+}
+
 // checkRecorded refuses what a tracepoint does not record.
 func (ref Ref) checkRecorded() error {
 	if len(ref.loads) > 0 || !ref.lvalue {

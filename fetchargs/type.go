@@ -44,6 +44,8 @@ type Type struct {
 	Members []Member
 	// Values of an enum, in the order of their declaration.
 	Values []Enumerator
+	// Flags: the values of an enum are bits that are set together.
+	Flags bool
 	// Incomplete marks a struct or union whose members are not known here,
 	// because it is only declared or because a saved profile left it out; or
 	// a function whose parameters and result are not known.

@@ -46,6 +46,14 @@ func Open(tfs *tracefs.FS, spec Spec) (*Probe, error) {
 	return p, nil
 }
 
+// Append adds another function to the probe, which records the same arguments of
+// it. See [tracefs.FS.Append].
+func (p *Probe) Append(symbol string) error {
+	spec := p.Spec
+	spec.Symbol = symbol
+	return p.fs.Append(spec.String())
+}
+
 // OpenTracepoint finds a static event of the kernel, "sock:inet_sock_set_state".
 // Nothing is defined for it, and Close removes nothing. An event that does not
 // exist gives an error that wraps [fs.ErrNotExist].

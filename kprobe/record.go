@@ -25,6 +25,12 @@ func RecordFields(format *tracefs.Format, types fetchargs.Types) []fetchargs.Rec
 			t = pointerType(f.Type, types)
 		case strings.HasPrefix(f.Type, "enum "):
 			t = enumType(format, &f, types)
+		case f.Type == "bool":
+			t.Kind = fetchargs.Bool
+		case f.RelLoc:
+			t.Size = 0 // its bytes are elsewhere
+		default:
+			t = namedType(t, format, &f)
 		}
 		fields = append(fields, fetchargs.RecordField{Name: f.Name, Type: t, Offset: f.Offset, Text: f.DataLoc})
 	}
@@ -60,6 +66,19 @@ func enumType(format *tracefs.Format, f *tracefs.Field, types fetchargs.Types) *
 	t := &fetchargs.Type{Kind: fetchargs.Enum, Name: f.Type, Size: f.Size, Signed: f.Signed}
 	for _, s := range format.Symbols(f.Name) {
 		t.Values = append(t.Values, fetchargs.Enumerator{Name: s.Name, Value: s.Value})
+	}
+	return t
+}
+
+// namedType makes an enum of a number for which the event's print format has names, of values or of bits.
+func namedType(t *fetchargs.Type, format *tracefs.Format, f *tracefs.Field) *fetchargs.Type {
+	names, flags := format.Names(f.Name)
+	if len(names) == 0 {
+		return t
+	}
+	t.Kind, t.Flags = fetchargs.Enum, flags
+	for _, n := range names {
+		t.Values = append(t.Values, fetchargs.Enumerator{Name: n.Name, Value: n.Value})
 	}
 	return t
 }

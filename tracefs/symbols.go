@@ -1,9 +1,6 @@
 package tracefs
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // A Symbol is a name that an event's print format has for a number of a field.
 type Symbol struct {
@@ -22,7 +19,7 @@ func (f *Format) Symbols(field string) []Symbol {
 		}
 		value, list, _ := strings.Cut(call, "{")
 		if namesField(value, field) {
-			return symbols(list)
+			return parseNames("{" + list)
 		}
 		rest = call
 	}
@@ -32,38 +29,4 @@ func (f *Format) Symbols(field string) []Symbol {
 func namesField(expr, field string) bool {
 	_, after, ok := strings.Cut(expr, "REC->"+field)
 	return ok && (after == "" || !isNameByte(after[0]))
-}
-
-// symbols parses `2, "NAME" }, { 3, "OTHER" })…`. It ends with the list, or with the first thing that is none.
-func symbols(list string) []Symbol {
-	var all []Symbol
-	for {
-		number, rest, ok := strings.Cut(list, ",")
-		if !ok {
-			return all
-		}
-		rest, ok = strings.CutPrefix(strings.TrimSpace(rest), `"`)
-		if !ok {
-			return all
-		}
-		name, rest, ok := strings.Cut(rest, `"`)
-		if !ok {
-			return all
-		}
-		// What is no number is a name that the kernel did not put a number for.
-		if n, err := strconv.ParseInt(strings.TrimSpace(number), 0, 64); err == nil {
-			all = append(all, Symbol{name, n})
-		}
-		rest, ok = strings.CutPrefix(strings.TrimSpace(rest), "}")
-		if !ok {
-			return all
-		}
-		rest, ok = strings.CutPrefix(strings.TrimSpace(rest), ",")
-		if !ok {
-			return all
-		}
-		if list, ok = strings.CutPrefix(strings.TrimSpace(rest), "{"); !ok {
-			return all
-		}
-	}
 }

@@ -18,8 +18,8 @@ func (a *app) list() *cobra.Command {
 		Short: "tools, events, and functions that can be probed",
 		Long: `Without an argument, lists the tools and their events. With GLOB, lists those
 of them that match, and the functions of this kernel that match and can be
-probed; "MODULE:GLOB" lists those of a module.`,
-		Example: indent("skprobe list\nskprobe list 'udp*_sendmsg'\nskprobe list 'bridge:br_*'"),
+probed; "MODULE:GLOB" lists those of a module, and "t:GLOB" tracepoints.`,
+		Example: indent("skprobe list\nskprobe list 'udp*_sendmsg'\nskprobe list 'bridge:br_*'\nskprobe list 't:sched:*'"),
 		GroupID: "kernel",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {

@@ -14,8 +14,8 @@ import (
 func (a *app) probe() *cobra.Command {
 	var flags runFlags
 	cmd := &cobra.Command{
-		Use:   "probe [flags] 'FUNCTION[+OFF][%return] [NAME=]EXPR[:KIND] …'… [-- PROGRAM ARGS…]",
-		Short: "any kernel function, any field",
+		Use:   "probe [flags] 'PLACE [NAME=]EXPR[:KIND] …'… [-- PROGRAM ARGS…]",
+		Short: "any function or tracepoint, any field",
 		Long:  probeHelp(),
 		Example: indent(`# Who waits for a neighbour, and with which packet
 skprobe probe 'neigh_resolve_output skb:packet dev=neigh->dev->name'
@@ -64,12 +64,20 @@ func probeTool(probes []string) (*event.Tool, error) {
 
 func probeHelp() string {
 	var b strings.Builder
-	b.WriteString(`Shows each call of a kernel function, or with %return each return, with the
-fields that are named. Several probes, each an argument of its own, can be
-given.
+	b.WriteString(`Shows each time that the kernel comes by a place, with the fields that are named.
+Several probes, each an argument of its own, can be given. PLACE is one of
 
-EXPR starts at a parameter of the function (skprobe vars FUNCTION lists them),
-or at $retval, $stack, $argN, %register or @global, and follows C: members
+  FUNCTION, FUNCTION+OFFSET      a function of the kernel or of a loaded module
+  FUNCTION%return                the same when it returns
+  MODULE:FUNCTION                a function of this module
+  t:GROUP:EVENT                  a tracepoint, with all that it records if no
+                                 fields are named
+
+Names may be patterns of *, ? and [a-z]: 'tcp_*', 'bridge:*', 't:syscalls:*'.
+Those that cannot be probed, or do not have the fields, are counted and left out.
+
+EXPR starts at a parameter of the function or a field of the tracepoint (skprobe
+vars PLACE lists them), or at $retval, $stack, $argN, %register or @global, and follows C: members
 through -> and ., array[3], casts ((struct inet_sock *)sk)->…, &x, *p, p + 8.
 "a ?? b" is the first whose types this kernel has. In a %return probe, fields
 have the values that they had when the function was entered.
@@ -80,5 +88,6 @@ is read and shown, by default as its C type tells:
 	for _, k := range event.Kinds() {
 		fmt.Fprintf(&b, "  %-10s %s\n", k.Name, k.Help)
 	}
-	return strings.TrimRight(b.String(), "\n")
+	b.WriteString("A number of elements can stand behind bytes, text, uint, int and hex: bytes[16].")
+	return b.String()
 }

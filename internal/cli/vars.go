@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,12 +16,13 @@ import (
 func (a *app) vars() *cobra.Command {
 	var flags layoutFlags
 	cmd := &cobra.Command{
-		Use:   "vars FUNCTION | 'struct NAME' | 'union NAME' | 'enum NAME'",
-		Short: "parameters of a function, members of a struct",
+		Use:   "vars FUNCTION | t:GROUP:EVENT | 'struct NAME' | 'union NAME' | 'enum NAME'",
+		Short: "parameters of a function, fields of a tracepoint, members of a struct",
 		Long: `Shows the parameters of a function, with their types and where each is when the
-function is entered; or the members of a struct or union, with offset and size
-in bytes; or the values of an enum.`,
-		Example: indent("skprobe vars ip_rcv\nskprobe vars 'struct sk_buff'"),
+function is entered; or what a tracepoint records, with the names that the
+kernel has for its numbers; or the members of a struct or union, with offset and
+size in bytes; or the values of an enum.`,
+		Example: indent("skprobe vars ip_rcv\nskprobe vars t:sock:inet_sock_set_state\nskprobe vars 'struct sk_buff'"),
 		GroupID: "kernel",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -32,6 +34,13 @@ in bytes; or the values of an enum.`,
 			}
 			layout, err := session.OpenLayout(l)
 			if err != nil {
+				return err
+			}
+			if name, ok := strings.CutPrefix(args[0], "t:"); ok {
+				fields, err := session.Tracepoint(layout, name)
+				if err == nil {
+					describeRecord(a.stdout, fields)
+				}
 				return err
 			}
 			t, err := session.Lookup(layout, args[0])
@@ -83,6 +92,31 @@ func describeFunc(w io.Writer, t *fetchargs.Type) {
 	}
 	fmt.Fprintf(w, "  %-12s %s\n", "$retval", t.Elem())
 }
+
+// describeRecord lists what a tracepoint records.
+func describeRecord(w io.Writer, fields []fetchargs.RecordField) {
+	for _, f := range fields {
+		size := fmt.Sprint(f.Type.Size)
+		if f.Text {
+			size = "text"
+		}
+		fmt.Fprintf(w, "%5d %5s  %s", f.Offset, size, fetchargs.Declare(f.Type, f.Name))
+		for i, v := range f.Type.Values {
+			switch {
+			case i == 0:
+				fmt.Fprintf(w, ": %s %d", v.Name, v.Value)
+			case i == maxNames:
+				fmt.Fprintf(w, ", … (%d names)", len(f.Type.Values))
+			case i < maxNames:
+				fmt.Fprintf(w, ", %s %d", v.Name, v.Value)
+			}
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// maxNames is how many names of a field's numbers are listed.
+const maxNames = 6
 
 // describeMembers lists members by their offset from the start of the outermost
 // struct; those of anonymous structs and unions are indented.

@@ -102,7 +102,10 @@ func (b *boundField) fetch(r *Read, ref fetchargs.Ref) (fetchargs.Slot, error) {
 	if r.String {
 		return b.half.planner.Text(ref, r.User)
 	}
-	if r.Follow {
+	switch {
+	case r.Word:
+		ref = ref.Address()
+	case r.Follow:
 		ref = ref.Target()
 	}
 	return b.half.planner.Value(ref, r.Size)

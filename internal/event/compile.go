@@ -15,6 +15,7 @@ import (
 // what a function within has.
 type Compiled struct {
 	Event   string
+	Of      string // see Source.Of
 	Symbol  string // function, with its module where it has one
 	Offset  uint64
 	Softirq bool
@@ -49,6 +50,7 @@ type Compiled struct {
 	types    fetchargs.Types
 	dialect  fetchargs.Dialect
 	pairs    pairs
+	places   places // nil where it is one function alone
 }
 
 // A Half is one definition in the kernel.
@@ -101,7 +103,11 @@ func (p *Program) compileAs(src *Source, pr *Probe, k Kernel, begin func(*Source
 			return nil, err
 		}
 	}
-	if err := p.bindAll(c, nil, pr.Fields, k); err != nil {
+	fields := pr.Fields
+	if pr.All {
+		fields = c.recordedFields()
+	}
+	if err := p.bindAll(c, nil, fields, k); err != nil {
 		return nil, err
 	}
 	if len(c.byName) == len(c.computed) && len(p.Missing) > 0 {

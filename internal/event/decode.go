@@ -111,6 +111,13 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 		ev.Values[f.out[0]] = Value{}
 	}
 	ev.Name = c.Event
+	if c.places != nil {
+		at := c.places.of(record)
+		if at < 0 {
+			return false, fmt.Errorf("%s: a record of none of its functions", c.Of)
+		}
+		ev.Name = c.places[at].Event
+	}
 	ev.Task = !c.Softirq && !interrupts(record)
 	return hold(c.tests), nil
 }
@@ -120,13 +127,13 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 func (c *Compiled) pair(h *Half, tid uint32, record []byte) (bool, error) {
 	switch h {
 	case c.Entry:
-		c.pairs.enter(tid, record)
+		c.pairs.enter(tid, c.places.of(record), record)
 		return false, nil
 	case c.Inner:
 		c.pairs.within(tid, record)
 		return false, nil
 	}
-	e := c.pairs.leave(tid)
+	e := c.pairs.leave(tid, c.places.of(record))
 	if e.entry == nil {
 		return false, nil
 	}

@@ -50,6 +50,9 @@ type Read struct {
 	// Follow: an expression that is a pointer is followed, because the
 	// value lies behind it: a MAC, an address.
 	Follow bool
+	// Word: an expression that is a word without a type, such as a register,
+	// is followed too.
+	Word bool
 	// String reads a NUL-terminated string from the address of the
 	// expression, or from the pointer that it is.
 	String bool

@@ -15,6 +15,9 @@ func (f *Field) kindFor(ref fetchargs.Ref, sym Symbolizer) (*Kind, error) {
 	case f.KindName != "":
 		return kindNamed(f.KindName, ref.Type, sym)
 	}
+	if k := recordedKind(ref, sym); k != nil {
+		return k, nil
+	}
 	return kindOf(ref.Type, sym)
 }
 

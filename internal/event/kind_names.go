@@ -18,13 +18,15 @@ var kindMakers = []struct {
 	make func(t *fetchargs.Type, sym Symbolizer) (*Kind, error)
 }{
 	{Uint, nil}, {Int, nil}, {Hex, nil}, {BoolKind, nil}, {Size, nil}, {Pointer, nil},
-	{Char, nil}, {String, nil}, {UString, nil}, {Bytes, nil},
+	{Char, nil}, {String, nil}, {UString, nil}, {Escaped, nil}, {Bytes, nil},
 	{IPv4, nil}, {IPv6, nil}, {Port, nil}, {MAC, nil}, {EtherType, nil},
 	{Errno, nil}, {Duration, nil}, {Family, nil}, {State, nil},
 	{Sock, nil}, {Sock4, nil}, {Sockaddr, nil}, {Sockaddr4, nil},
 	{&Kind{Name: "packet", Help: Packet().Help}, func(*fetchargs.Type, Symbolizer) (*Kind, error) { return Packet(), nil }},
 	{&Kind{Name: "symbol", Help: "kernel address as symbol+offset"}, func(_ *fetchargs.Type, sym Symbolizer) (*Kind, error) { return symbolKind(sym), nil }},
 	{&Kind{Name: "enum", Help: "name of an enum's value"}, func(t *fetchargs.Type, _ Symbolizer) (*Kind, error) { return enumKind(t) }},
+	{&Kind{Name: "flags", Help: "names of the bits that are set, which an enum has as masks"}, func(t *fetchargs.Type, _ Symbolizer) (*Kind, error) { return flagsKind(t) }},
+	{&Kind{Name: "bits", Help: "the same for an enum that has the numbers of bits"}, func(t *fetchargs.Type, _ Symbolizer) (*Kind, error) { return bitsKind(t) }},
 }
 
 // Kinds returns the kinds that can be named, with their help, in order of
@@ -49,6 +51,14 @@ func (e *KindError) Error() string {
 
 // CheckKind reports whether there is a kind of this name, as a [*KindError].
 func CheckKind(name string) error {
+	name, n, err := splitCount(name)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		_, err := arrayKind(name, 1, &fetchargs.Type{})
+		return err
+	}
 	var known []string
 	for _, m := range kindMakers {
 		if m.kind.Name == name {
@@ -61,6 +71,12 @@ func CheckKind(name string) error {
 
 // kindNamed returns a kind for a field whose expression has the type t.
 func kindNamed(name string, t *fetchargs.Type, sym Symbolizer) (*Kind, error) {
+	if name, n, err := splitCount(name); err != nil || n > 0 {
+		if err != nil {
+			return nil, err
+		}
+		return arrayKind(name, n, t)
+	}
 	for _, m := range kindMakers {
 		switch {
 		case m.kind.Name != name:
@@ -79,6 +95,9 @@ func kindOf(t *fetchargs.Type, sym Symbolizer) (*Kind, error) {
 	case fetchargs.Bool:
 		return BoolKind, nil
 	case fetchargs.Enum:
+		if t.Flags {
+			return flagsKind(t)
+		}
 		return enumKind(t)
 	case fetchargs.Int:
 		if t.Signed {
@@ -86,11 +105,8 @@ func kindOf(t *fetchargs.Type, sym Symbolizer) (*Kind, error) {
 		}
 		return Uint, nil
 	case fetchargs.Array:
-		if e := t.Elem(); e.Kind == fetchargs.Int && e.Size == 1 {
-			if e.Name == "char" {
-				return Char, nil
-			}
-			return Bytes, nil
+		if k := kindOfArray(t); k != nil {
+			return k, nil
 		}
 	case fetchargs.Pointer:
 		switch e := t.Elem(); {
@@ -134,7 +150,7 @@ func enumKind(t *fetchargs.Type) (*Kind, error) {
 	if t.Signed {
 		decode = decodeSigned
 	}
-	return &Kind{Name: "enum", of: t.Name, Class: Text, Width: min(width, 24), Reads: value1, Decode: decode, Compare: CompareNumber,
+	return &Kind{Name: "enum", of: enumID(t), Class: Text, Width: min(width, 24), Reads: value1, Decode: decode, Compare: CompareNumber,
 		Append: func(dst []byte, v *Value) []byte {
 			if name, ok := names[v.Num]; ok {
 				return append(dst, name...)
@@ -156,6 +172,15 @@ func enumKind(t *fetchargs.Type) (*Kind, error) {
 		},
 		Names: all,
 	}, nil
+}
+
+// enumID tells apart enums that have other names, or the same for other values.
+func enumID(t *fetchargs.Type) string {
+	var b strings.Builder
+	for _, e := range t.Values {
+		fmt.Fprintf(&b, "%s=%d,", e.Name, e.Value)
+	}
+	return b.String()
 }
 
 // symbolKind shows a kernel address as symbol+offset.

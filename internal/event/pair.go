@@ -6,7 +6,8 @@ import "slices"
 // returned.
 const (
 	maxThreads = 16384
-	maxDepth   = 8 // of one thread: recursion, or calls whose return was lost
+	maxDepth   = 8  // of one thread in one function: recursion, or calls whose return was lost
+	maxNested  = 64 // of one thread in functions that share a definition, and call each other
 )
 
 // pairs keeps the entry records of each thread until the function returns.
@@ -21,28 +22,32 @@ type pairs struct {
 
 // An entered function has the record of its entry, and that of the inner
 // function's last call, nil before it was called.
-type entered struct{ entry, inner []byte }
+type entered struct {
+	place        int // which of several that share a definition, -1 for one alone
+	entry, inner []byte
+}
 
-func (p *pairs) enter(tid uint32, record []byte) {
+func (p *pairs) enter(tid uint32, place int, record []byte) {
+	most := maxDepth
+	if place >= 0 {
+		most = maxNested
+	}
 	stack, known := p.byThread[tid]
 	switch {
 	case p.byThread == nil:
 		p.byThread = map[uint32][]entered{}
-	case len(stack) >= maxDepth:
+	case len(stack) >= most:
 		p.evicted++
 		p.reuse(stack[0])
 		stack = slices.Delete(stack, 0, 1)
 	case !known && len(p.byThread) >= maxThreads:
 		for old, s := range p.byThread { // any one
-			p.evicted += uint64(len(s))
-			for _, e := range s {
-				p.reuse(e)
-			}
+			p.giveUp(s)
 			delete(p.byThread, old)
 			break
 		}
 	}
-	p.byThread[tid] = append(stack, entered{entry: p.keep(record)})
+	p.byThread[tid] = append(stack, entered{place: place, entry: p.keep(record)})
 }
 
 // within notes a call of the inner function by what tid entered last. It is of
@@ -71,22 +76,35 @@ func (p *pairs) reuse(e entered) {
 	}
 }
 
-// leave returns the records of what tid entered last, none if there is none.
-// They are valid until the next call.
-func (p *pairs) leave(tid uint32) entered {
+// giveUp forgets calls of which no return is expected any more.
+func (p *pairs) giveUp(calls []entered) {
+	p.evicted += uint64(len(calls))
+	for _, e := range calls {
+		p.reuse(e)
+	}
+}
+
+// leave returns the records of how tid entered the place last, none if it did
+// not; calls inside of it, whose returns were lost, are given up. They are valid
+// until the next call.
+func (p *pairs) leave(tid uint32, place int) entered {
 	p.reuse(p.last)
 	p.last = entered{}
 	stack := p.byThread[tid]
-	n := len(stack)
-	if n == 0 {
+	n := len(stack) - 1
+	for n >= 0 && stack[n].place != place {
+		n--
+	}
+	if n < 0 {
 		p.orphans++
 		return entered{}
 	}
-	p.last = stack[n-1]
-	if n == 1 {
+	p.giveUp(stack[n+1:])
+	p.last = stack[n]
+	if n == 0 {
 		delete(p.byThread, tid)
 	} else {
-		p.byThread[tid] = stack[:n-1]
+		p.byThread[tid] = stack[:n]
 	}
 	return p.last
 }

@@ -4,7 +4,7 @@ import "testing"
 
 func TestPairs(t *testing.T) {
 	var p pairs
-	get := func(tid uint32) string { return string(p.leave(tid).entry) }
+	get := func(tid uint32) string { return string(p.leave(tid, -1).entry) }
 	check := func(what, got, want string) {
 		t.Helper()
 		if got != want {
@@ -12,9 +12,9 @@ func TestPairs(t *testing.T) {
 		}
 	}
 	check("a return without an entry", get(1), "")
-	p.enter(1, []byte("one"))
-	p.enter(2, []byte("two"))
-	p.enter(1, []byte("inner"))
+	p.enter(1, -1, []byte("one"))
+	p.enter(2, -1, []byte("two"))
+	p.enter(1, -1, []byte("inner"))
 	check("recursion", get(1), "inner")
 	check("another thread", get(2), "two")
 	check("the outer call", get(1), "one")
@@ -25,7 +25,7 @@ func TestPairs(t *testing.T) {
 
 	// Deeper than is remembered: the oldest is given up.
 	for i := range maxDepth + 3 {
-		p.enter(3, []byte{byte('a' + i)})
+		p.enter(3, -1, []byte{byte('a' + i)})
 	}
 	for i := maxDepth + 2; i > 2; i-- {
 		check("deep", get(3), string(rune('a'+i)))
@@ -37,10 +37,31 @@ func TestPairs(t *testing.T) {
 
 	// More threads than are remembered.
 	for i := range maxThreads + 10 {
-		p.enter(uint32(i), []byte("x"))
+		p.enter(uint32(i), -1, []byte("x"))
 	}
 	if len(p.byThread) != maxThreads || p.evicted != 13 {
 		t.Errorf("%d threads, %d given up", len(p.byThread), p.evicted)
+	}
+}
+
+// Functions that share a definition call each other, and a return may be lost.
+func TestPairsPlaces(t *testing.T) {
+	var p pairs
+	for place, name := range []string{"outer", "middle", "inner"} {
+		p.enter(1, place, []byte(name))
+	}
+	if got := string(p.leave(1, 7).entry); got != "" {
+		t.Errorf("a return of another function: %q", got)
+	}
+	if got := string(p.leave(1, 2).entry); got != "inner" {
+		t.Errorf("%q, want inner", got)
+	}
+	p.enter(1, 3, []byte("lost"))
+	if got := string(p.leave(1, 0).entry); got != "outer" {
+		t.Errorf("%q, want outer", got)
+	}
+	if p.evicted != 2 || p.orphans != 1 || len(p.byThread) != 0 {
+		t.Errorf("%d given up, %d orphans, %d threads", p.evicted, p.orphans, len(p.byThread))
 	}
 }
 
@@ -48,13 +69,13 @@ func TestPairs(t *testing.T) {
 // used again after that.
 func TestPairsReuse(t *testing.T) {
 	var p pairs
-	p.enter(1, []byte("first"))
-	got := p.leave(1).entry
-	p.enter(2, []byte("SECOND"))
+	p.enter(1, -1, []byte("first"))
+	got := p.leave(1, -1).entry
+	p.enter(2, -1, []byte("SECOND"))
 	if string(got) != "first" {
 		t.Errorf("overwritten: %q", got)
 	}
-	if string(p.leave(2).entry) != "SECOND" {
+	if string(p.leave(2, -1).entry) != "SECOND" {
 		t.Error("the second")
 	}
 }

@@ -3,15 +3,15 @@ package event
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
 // ParseProbe reads a probe as it is written on the command line:
 //
-//	FUNCTION[+OFFSET][%return] [[NAME=]EXPR[:KIND]]…
+//	PLACE [[NAME=]EXPR[:KIND]]…
 //
-// Fields are separated by spaces outside parentheses. A fault is a
+// PLACE is FUNCTION[+OFFSET][%return], t:GROUP:EVENT or
+// u:FILE:FUNCTION[+OFFSET][%return], and a name in it may be a pattern. Fields are separated by spaces outside parentheses. A fault is a
 // [*ParseError] with its place.
 func ParseProbe(text string) (Source, error) {
 	words, err := splitFields(text)
@@ -32,6 +32,7 @@ func ParseProbe(text string) (Source, error) {
 		}
 		p.Fields = append(p.Fields, f)
 	}
+	p.All = p.Tracepoint != "" && !p.Glob && len(p.Fields) == 0
 	return Source{Name: words[0].text, Probes: []Probe{p}}, nil
 }
 
@@ -83,37 +84,6 @@ func splitFields(text string) ([]word, error) {
 		words = append(words, word{text[start:], start})
 	}
 	return words, nil
-}
-
-func parsePlace(text string, w word) (Probe, error) {
-	var p Probe
-	place := w.text
-	if i := strings.IndexByte(place, '%'); i >= 0 {
-		if place[i:] != "%return" {
-			return p, &ParseError{text, w.pos + i, "only %return can follow a function"}
-		}
-		p.Return, place = true, place[:i]
-	}
-	if i := strings.IndexByte(place, '+'); i >= 0 {
-		n, err := strconv.ParseUint(place[i+1:], 0, 31)
-		if err != nil {
-			return p, &ParseError{text, w.pos + i + 1, "the offset after + is a number of bytes"}
-		}
-		if p.Return && n != 0 {
-			return p, &ParseError{text, w.pos + i, "a return probe has no offset"}
-		}
-		p.Offset, place = n, place[:i]
-	}
-	for i := range len(place) {
-		if c := place[i]; !isNameByte(c) && c != '.' && c != ':' {
-			return p, &ParseError{text, w.pos + i, fmt.Sprintf("%q cannot be in the name of a function", c)}
-		}
-	}
-	if place == "" {
-		return p, &ParseError{text, w.pos, "the name of a function is needed first"}
-	}
-	p.Funcs = []string{place}
-	return p, nil
 }
 
 func parseField(text string, w word) (Field, error) {

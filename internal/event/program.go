@@ -33,7 +33,7 @@ type Program struct {
 	Schema Schema
 	Probes []*Compiled
 	// Skipped are optional probes that this kernel cannot have, and why.
-	Skipped []error
+	Skipped []*SkipError
 	// Missing are fields that cannot be found in this kernel's layouts:
 	// [*FieldError]. Their columns are absent, and so are those that would be
 	// made from them.
@@ -75,7 +75,11 @@ func Compile(t *Tool, want func(*Source) bool, columns []string, k Kernel) (*Pro
 		}
 	}
 	if len(p.Probes) == 0 {
-		return nil, errors.Join(append([]error{fmt.Errorf("%s: nothing to probe on this kernel", t.Name)}, p.Skipped...)...)
+		errs := []error{fmt.Errorf("%s: nothing to probe on this kernel", t.Name)}
+		for _, skipped := range p.Skipped {
+			errs = append(errs, skipped)
+		}
+		return p, errors.Join(errs...)
 	}
 	p.arrange(t.Columns)
 	return p, nil
@@ -102,12 +106,23 @@ func (p *Program) add(src *Source, pr *Probe, k Kernel) error {
 	switch {
 	case len(pr.Else) > 0:
 	case pr.Optional:
-		p.Skipped = append(p.Skipped, fmt.Errorf("%s: %w", src.Name, err))
+		p.Skipped = append(p.Skipped, &SkipError{src, err})
 	default:
 		return err
 	}
 	return nil
 }
+
+// A SkipError is an optional probe that a kernel cannot have.
+type SkipError struct {
+	Source *Source
+	Err    error
+}
+
+func (e *SkipError) Error() string { return e.Source.Name + ": " + e.Err.Error() }
+
+// Unwrap returns why it cannot be had.
+func (e *SkipError) Unwrap() error { return e.Err }
 
 // index returns the place of a value in the event, adding it if it is new.
 func (p *Program) index(col Column, hidden bool) (int, error) {

@@ -43,6 +43,9 @@ type Tool struct {
 // it happens.
 type Source struct {
 	Name string // "udp.sendmsg", as SystemTap calls it where it has a name
+	// Of is the pattern that this is one of, "" for none. Sources of one
+	// pattern may share a definition in the kernel.
+	Of string
 	// Flag is the option that selects this event alone: "send". "" where
 	// the tool has only one.
 	Flag  string
@@ -76,6 +79,14 @@ type Probe struct {
 	// fields that it records. Where one follows a pointer that was recorded,
 	// all are fetched by an event probe, which a kernel may not have (5.15).
 	Tracepoint string
+	// File is the program or library whose function Funcs names, "" for the
+	// kernel.
+	File string
+	// Glob: Funcs or Tracepoint is a pattern. It must be expanded before it
+	// is compiled.
+	Glob bool
+	// All: all that the tracepoint records become fields.
+	All bool
 	// Else are probes for kernels that cannot have this one.
 	Else []Probe
 	// Offset in bytes from the start of the function. Parameters cannot be

@@ -3,6 +3,8 @@ package event
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/skprobe/skprobe/fetchargs"
 )
@@ -43,6 +45,46 @@ func (p *Program) compileEventProbe(src *Source, pr *Probe, k Kernel) (*Compiled
 }
 
 func newCompiled(src *Source, symbol string, k Kernel) *Compiled {
-	return &Compiled{Event: src.Name, Symbol: symbol, Softirq: src.Softirq, Hidden: src.Hidden, Ends: src.Ends, ifUnknown: src.IfUnknown, socket: -1,
+	return &Compiled{Event: src.Name, Of: src.Of, Symbol: symbol, Softirq: src.Softirq, Hidden: src.Hidden, Ends: src.Ends, ifUnknown: src.IfUnknown, socket: -1,
 		types: k.Types, dialect: k.Dialect, byName: map[string]target{}, assured: map[string]int64{}}
 }
+
+// commonPrefix is put before the name of a recorded value that is called like a
+// column that all events have.
+const commonPrefix = "arg_"
+
+// recordedFields are all that a tracepoint records, under the kernel's names.
+// What has no size that is told here is left out.
+func (c *Compiled) recordedFields() []Field {
+	var fields []Field
+	for _, r := range c.Entry.target.Record {
+		if !r.Text && r.Type.Size == 0 {
+			continue
+		}
+		f := Field{Name: r.Name, Expr: r.Name, Help: fetchargs.Declare(r.Type, r.Name)}
+		if slices.Contains(commonNames, r.Name) {
+			f.Name = commonPrefix + r.Name
+		}
+		fields = append(fields, f)
+	}
+	return fields
+}
+
+// recordedKind is the kind of a value that a tracepoint records, where its C
+// type alone does not tell it but its name does; nil for others.
+func recordedKind(ref fetchargs.Ref, sym Symbolizer) *Kind {
+	name, t := ref.RecordedName(), ref.Type
+	isAddr := strings.Contains(name, "addr") && t.Kind == fetchargs.Array && t.Elem().Size == 1
+	switch {
+	case isAddr && t.Size == 4:
+		return IPv4
+	case isAddr && t.Size == 16:
+		return IPv6
+	case t.Size == 8 && slices.Contains(codeNames, name):
+		return symbolKind(sym)
+	}
+	return nil
+}
+
+// codeNames are what tracepoints call addresses of code.
+var codeNames = []string{"location", "caller", "call_site", "callsite", "func", "function", "ip", "caller_ip"}

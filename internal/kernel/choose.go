@@ -87,7 +87,7 @@ func Choose(found map[string]*Found, candidates []string) (Choice, error) {
 			}
 			refuse("only as %s, whose parameters may have moved", suffixed[0].Name)
 		case in && module != "" && len(f.Exact) > 0:
-			refuse("not in module %s", module)
+			refuse("not in module %s, or module %[1]s is not loaded", module)
 		case in && module != "":
 			refuse("not there (module %s is not loaded, or does not have it)", module)
 		default:

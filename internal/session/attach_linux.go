@@ -23,6 +23,16 @@ type source struct {
 	half     *event.Half
 	probe    *kprobe.Probe
 	rest     *filter.Program // what the kernel could not decide
+	places   int             // functions that share the definition
+}
+
+// skipped are the probes that this kernel cannot have, as one error.
+func skipped(p *event.Program) error {
+	var errs []error
+	for _, s := range p.Skipped {
+		errs = append(errs, s)
+	}
+	return errors.Join(errs...)
 }
 
 // attached are the probes of a run.
@@ -34,6 +44,8 @@ type attached struct {
 	counts  *aggregate.Table // nil where events are not counted
 	shown   *filter.Program  // what decides whether an event is shown, where the kernel cannot because of owners or reduce
 	notes   []string         // for -v
+
+	patterns []*pattern
 }
 
 // attach compiles the tool for this kernel and defines its probes. Where the
@@ -60,7 +72,7 @@ func attach(cfg *Config, tfs *tracefs.FS, types fetchargs.Types) (*attached, err
 func firstReturn(probes []event.Probe, choose func(funcs []string) (string, error)) string {
 	for i := range probes {
 		p := &probes[i]
-		if len(p.Funcs) == 0 || !p.Return && len(p.Else) == 0 {
+		if len(p.Funcs) == 0 || p.File != "" || !p.Return && len(p.Else) == 0 {
 			continue
 		}
 		symbol, err := choose(p.Funcs)
@@ -85,15 +97,19 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	k := event.Kernel{Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs, types),
 		EventProbe: eventProbes(tfs, cfg), Symbol: symbolizer(), Arch: arch}
 	c.noKprobes = !hasKprobes(tfs)
-	for _, src := range cfg.Tool.Events {
+	tool, patterns, err := expand(cfg.Tool, tfs, c)
+	if err != nil {
+		return nil, err
+	}
+	for _, src := range tool.Events {
 		if symbol := firstReturn(src.Probes, c.choose); symbol != "" {
 			k.Dialect.ReturnArgs = k.Dialect.ReturnArgs || returnArgs(tfs, symbol)
 			break
 		}
 	}
-	p, err := event.Compile(cfg.Tool, cfg.Events, cfg.columns(), k)
+	p, err := event.Compile(tool, cfg.Events, cfg.columns(), k)
 	if err != nil {
-		return nil, err
+		return nil, noneOf(patterns, p, err)
 	}
 	if err := cfg.checkWith(&p.Schema); err != nil {
 		return nil, err
@@ -106,7 +122,7 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	if err != nil {
 		return nil, err
 	}
-	a := &attached{program: p, owners: p.NewOwners(), shown: where.Program(), counts: counts}
+	a := &attached{program: p, owners: p.NewOwners(), shown: where.Program(), counts: counts, patterns: patterns}
 	if cfg.Tool.Reduce != nil {
 		a.reduce = cfg.Tool.Reduce(&p.Schema, cfg.Settings)
 	}
@@ -117,6 +133,10 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	}()
 	for _, skipped := range p.Skipped {
 		a.notes = append(a.notes, fmt.Sprintf("not on this kernel: %v", skipped))
+	}
+	many := &sharer{attached: a, tfs: tfs}
+	for _, pattern := range patterns {
+		pattern.skip(p.Skipped)
 	}
 	for _, compiled := range p.Probes {
 		plan := where.Kernel(compiled.Event, compiled)
@@ -133,13 +153,27 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 		if err := compiled.Build(plan.Kernel); err != nil {
 			return nil, err
 		}
-		for _, half := range compiled.Halves() {
-			if err := a.define(tfs, compiled, half, plan.Rest); err != nil {
-				return nil, err
-			}
+		if compiled.Of != "" {
+			many.add(compiled)
+			continue
+		}
+		if err := a.defineAll(tfs, compiled, plan.Rest); err != nil {
+			return nil, err
 		}
 	}
-	return a, nil
+	return a, many.define()
+}
+
+// defineAll defines all halves of a probe. The last one that is defined runs
+// first at the entry of a function: that must be the half that looks at the
+// return address, which that at the return replaces.
+func (a *attached) defineAll(tfs *tracefs.FS, c *event.Compiled, rest *filter.Program) error {
+	for _, half := range slices.Backward(c.Halves()) {
+		if err := a.define(tfs, c, half, rest); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *attached) define(tfs *tracefs.FS, c *event.Compiled, h *event.Half, rest *filter.Program) error {
@@ -154,7 +188,7 @@ func (a *attached) define(tfs *tracefs.FS, c *event.Compiled, h *event.Half, res
 	if err != nil {
 		return refusal(c, h, err)
 	}
-	a.sources = append(a.sources, source{c, h, probe, rest})
+	a.sources = append(a.sources, source{c, h, probe, rest, 1})
 	if !c.Tracepoint || c.EventProbe {
 		a.notes = append(a.notes, probe.Spec.String())
 	}
@@ -204,6 +238,15 @@ func refusal(c *event.Compiled, h *event.Half, err error) error {
 type refusedProbe struct {
 	msg string
 	err error
+}
+
+// said is what the kernel said, without the place.
+func (e *refusedProbe) said() string {
+	var said *tracefs.SyntaxError
+	if errors.As(e.err, &said) {
+		return said.Msg
+	}
+	return e.err.Error()
 }
 
 func (e *refusedProbe) Error() string { return e.msg }

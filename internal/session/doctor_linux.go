@@ -202,7 +202,7 @@ func toolLine(tfs *tracefs.FS, types fetchargs.Types, t *event.Tool) kernel.Line
 	}
 	l.Why = strings.Join(on, ", ")
 	if len(p.Skipped) > 0 {
-		l.Why += "; not here: " + oneLine(errors.Join(p.Skipped...))
+		l.Why += "; not here: " + oneLine(skipped(p))
 	}
 	return l
 }

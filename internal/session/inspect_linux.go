@@ -50,8 +50,32 @@ func noType(err error, name string) error {
 	return &Error{Status: ExitUsage, Err: err}
 }
 
-// Functions lists functions that match a pattern, with their modules.
+// Tracepoint lists the fields of a static event, GROUP:EVENT.
+func Tracepoint(types fetchargs.Types, name string) ([]fetchargs.RecordField, error) {
+	tfs, err := openTracefs()
+	if err != nil {
+		return nil, err
+	}
+	defer tfs.Close()
+	fields, err := tracepoints(tfs, types)(name)
+	return fields, explain(err)
+}
+
+// Functions lists functions that match a pattern, with their modules; with t: in
+// front, tracepoints.
 func Functions(glob string) ([]string, error) {
+	if name, ok := strings.CutPrefix(glob, "t:"); ok {
+		tfs, err := openTracefs()
+		if err != nil {
+			return nil, err
+		}
+		defer tfs.Close()
+		names, err := matchTracepoints(tfs, name)
+		for i := range names {
+			names[i] = "t:" + names[i]
+		}
+		return names, err
+	}
 	f, err := kernel.FS{}.Kallsyms()
 	if err != nil {
 		return nil, refused("", err)

@@ -43,22 +43,6 @@ func hasKprobes(tfs *tracefs.FS) bool {
 // errNoKprobes is what can be said of functions on a kernel without kprobes.
 var errNoKprobes = &Error{Status: ExitRefused, Err: errors.New("this kernel has no kprobe events"), Do: "it needs CONFIG_KPROBE_EVENTS; see skprobe doctor"}
 
-// tracepoints finds the fields of static events in their format files.
-func tracepoints(tfs *tracefs.FS, types fetchargs.Types) func(name string) ([]fetchargs.RecordField, error) {
-	old, _ := forced()
-	return func(name string) ([]fetchargs.RecordField, error) {
-		if err := old.hasTracepoint(name); err != nil {
-			return nil, err
-		}
-		group, ev, _ := strings.Cut(name, ":")
-		format, err := tfs.Format(group, ev)
-		if err != nil {
-			return nil, fmt.Errorf("tracepoint %s: %w", name, err)
-		}
-		return kprobe.RecordFields(format, types), nil
-	}
-}
-
 // eventProbes tells whether event probes can be had: nothing but a trial tells
 // that the kernel does. Their records come through tracefs only.
 func eventProbes(tfs *tracefs.FS, cfg *Config) func(tracepoint string) error {
@@ -121,6 +105,15 @@ type chooser struct {
 	// noKprobes: no function can be probed.
 	noKprobes bool
 	found     map[string]*kernel.Found
+	known     map[string]bool // functions that were found by a pattern
+}
+
+// know takes a function that was found, so that it is not looked for again.
+func (c *chooser) know(name string) {
+	if c.known == nil {
+		c.known = map[string]bool{}
+	}
+	c.known[name] = true
 }
 
 func (c *chooser) choose(funcs []string) (string, error) {
@@ -132,6 +125,9 @@ func (c *chooser) choose(funcs []string) (string, error) {
 		return "", &kernel.NoSymbolError{Refused: []kernel.Refusal{{Function: funcs[0], Why: "not used: SKPROBE_DIALECT=" + os.Getenv("SKPROBE_DIALECT")}}}
 	} else {
 		funcs = had
+	}
+	if len(funcs) == 1 && c.known[funcs[0]] {
+		return funcs[0], nil
 	}
 	if !c.symbols {
 		for _, f := range funcs {
@@ -160,7 +156,11 @@ func (c *chooser) read(funcs []string) error {
 		return err
 	}
 	defer f.Close()
-	found, err := kernel.FindSymbols(f, funcs...)
+	var names []string
+	for _, name := range funcs {
+		names = append(names, name[strings.IndexByte(name, ':')+1:])
+	}
+	found, err := kernel.FindSymbols(f, names...)
 	if err != nil {
 		return err
 	}

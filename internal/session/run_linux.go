@@ -206,6 +206,9 @@ func (r *run) announce() {
 			fmt.Fprintln(w, note)
 		}
 	}
+	for _, p := range r.attached.patterns {
+		fmt.Fprintln(w, p)
+	}
 	if missing := missingFields(r.attached.program); missing != "" {
 		fmt.Fprintln(w, "skprobe: warning: columns are absent, because this kernel's layouts do not have", missing)
 	}
@@ -218,7 +221,7 @@ func (r *run) announce() {
 		fmt.Fprintln(w, "reading through", r.reader.Backend())
 	}
 	if len(r.cfg.Program) == 0 {
-		fmt.Fprintf(w, "tracing %s (%d probes); Ctrl-C ends\n", r.cfg.Tool.Name, len(r.attached.sources))
+		fmt.Fprintf(w, "tracing %s (%d probes); Ctrl-C ends\n", r.cfg.Tool.Name, r.attached.places())
 	}
 }
 

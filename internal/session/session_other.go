@@ -34,6 +34,9 @@ func Calibrate(io.Writer) (*calibrate.Result, *ktype.Profile, error) { return ni
 // Lookup works on Linux only.
 func Lookup(fetchargs.Types, string) (*fetchargs.Type, error) { return nil, errOther }
 
+// Tracepoint works on Linux only.
+func Tracepoint(fetchargs.Types, string) ([]fetchargs.RecordField, error) { return nil, errOther }
+
 // Functions works on Linux only.
 func Functions(string) ([]string, error) { return nil, errOther }
 

@@ -1,0 +1,171 @@
+package session
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/internal/kernel"
+	"github.com/skprobe/skprobe/tracefs"
+)
+
+// maxMatches is how many places a pattern may stand for: each costs the kernel
+// memory and every call of the function time, and all functions at once would
+// bring the machine to a halt.
+const maxMatches = 5000
+
+// A pattern is a place that stands for all that match.
+type pattern struct {
+	text    string
+	what    string // functions or tracepoints
+	matched int
+	probed  int
+	refused map[string]int // why → how many
+	symbols map[string]kernel.Symbol
+}
+
+// refuse counts one that is not probed.
+func (p *pattern) refuse(why string) { p.refused[why]++ }
+
+// String is what became of it, in one line.
+func (p *pattern) String() string {
+	text := fmt.Sprintf("%s: %d of %d %s probed", p.text, p.probed, p.matched, p.what)
+	var reasons []string
+	for _, why := range slices.SortedFunc(maps.Keys(p.refused), func(a, b string) int {
+		return cmp.Or(cmp.Compare(p.refused[b], p.refused[a]), strings.Compare(a, b))
+	}) {
+		reasons = append(reasons, fmt.Sprintf("%d %s", p.refused[why], why))
+	}
+	const most = 6
+	if n := len(reasons) - most; n > 0 {
+		reasons = append(reasons[:most], fmt.Sprintf("%d other reasons (-v)", n))
+	}
+	if len(reasons) > 0 {
+		text += "; " + strings.Join(reasons, ", ")
+	}
+	return text
+}
+
+// expand puts in place of each source that is a pattern one for each place that
+// matches. A place that turns out to be impossible does not stop the others.
+func expand(t *event.Tool, tfs *tracefs.FS, c *chooser) (*event.Tool, []*pattern, error) {
+	isPattern := func(s event.Source) bool { return len(s.Probes) == 1 && s.Probes[0].Glob }
+	if !slices.ContainsFunc(t.Events, isPattern) {
+		return t, nil, nil
+	}
+	expanded := *t
+	expanded.Events = nil
+	var patterns []*pattern
+	for _, src := range t.Events {
+		if !isPattern(src) {
+			expanded.Events = append(expanded.Events, src)
+			continue
+		}
+		p := &pattern{text: src.Name, what: "functions", refused: map[string]int{}, symbols: map[string]kernel.Symbol{}}
+		list := p.functions
+		if src.Probes[0].Tracepoint != "" {
+			p.what, list = "tracepoints", p.tracepoints
+		}
+		sources, err := list(src, tfs, c)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case p.matched == 0:
+			return nil, nil, &Error{Status: ExitRefused, Err: fmt.Errorf("%s: no %s match", src.Name, p.what)}
+		case len(sources) > maxMatches:
+			return nil, nil, usage("%s: %d %s match, more than %d; narrow the pattern", src.Name, len(sources), p.what, maxMatches)
+		}
+		expanded.Events = append(expanded.Events, sources...)
+		patterns = append(patterns, p)
+	}
+	return &expanded, patterns, nil
+}
+
+// one is the source for one place of a pattern.
+func (p *pattern) one(src event.Source, name string, set func(*event.Probe)) event.Source {
+	probe := src.Probes[0]
+	probe.Glob, probe.Optional = false, true
+	set(&probe)
+	if probe.Return {
+		name += "%return"
+	}
+	return event.Source{Name: name, Of: src.Name, Probes: []event.Probe{probe}}
+}
+
+func (p *pattern) tracepoints(src event.Source, tfs *tracefs.FS, _ *chooser) (sources []event.Source, err error) {
+	names, err := matchTracepoints(tfs, src.Probes[0].Tracepoint)
+	p.matched = len(names)
+	for _, name := range names {
+		sources = append(sources, p.one(src, "t:"+name, func(probe *event.Probe) { probe.Tracepoint = name }))
+	}
+	return sources, err
+}
+
+func (p *pattern) functions(src event.Source, tfs *tracefs.FS, c *chooser) (sources []event.Source, err error) {
+	if c.noKprobes {
+		return nil, errNoKprobes
+	}
+	f, err := kernel.FS{}.Kallsyms()
+	if err != nil {
+		return nil, refused("", err)
+	}
+	defer f.Close()
+	symbols, err := kernel.Glob(f, src.Probes[0].Funcs[0])
+	if err != nil {
+		return nil, usage("%v", err)
+	}
+	p.matched = len(symbols)
+	traceable, _ := tfs.Traceable()
+	forbidden, _ := kernel.FS{}.Blacklist()
+	for i, s := range symbols {
+		name := s.Name
+		if s.Module != "" {
+			name = s.Module + ":" + name
+		}
+		same := func(o kernel.Symbol) bool { return o.Name == s.Name && o.Module == s.Module }
+		switch {
+		case i > 0 && same(symbols[i-1]) || i+1 < len(symbols) && same(symbols[i+1]):
+			p.refuse("have the name of another")
+		case forbidden[s.Name]:
+			p.refuse("are forbidden for probes")
+		case traceable != nil && !traceable[s.Name]:
+			p.refuse("cannot be traced")
+		default:
+			c.know(name)
+			p.symbols[name] = s
+			sources = append(sources, p.one(src, name, func(probe *event.Probe) { probe.Funcs = []string{name} }))
+		}
+	}
+	return sources, nil
+}
+
+// skip counts the places that the compiler left out.
+func (p *pattern) skip(skipped []*event.SkipError) {
+	for _, s := range skipped {
+		if s.Source.Of != p.text {
+			continue
+		}
+		p.refuse(whyNot(s.Err))
+	}
+}
+
+// whyNot is what a place that is refused has in common with others.
+func whyNot(err error) string {
+	var field *event.FieldError
+	var said *refusedProbe
+	var errno syscall.Errno
+	switch {
+	case errors.As(err, &field):
+		return "cannot give " + shorten(field.Field)
+	case errors.As(err, &said):
+		return "are refused by the kernel: " + said.said()
+	case errors.As(err, &errno):
+		return "are refused by the kernel: " + errno.Error()
+	}
+	return "cannot be had: " + shorten(oneLine(err))
+}
