@@ -183,7 +183,7 @@ func (a *attached) define(tfs *tracefs.FS, c *event.Compiled, h *event.Half, res
 		probe, err = kprobe.OpenTracepoint(tfs, c.Symbol)
 		a.notes = append(a.notes, "tracepoint "+c.Symbol)
 	} else {
-		probe, err = kprobe.Open(tfs, spec(c, h, len(a.sources)))
+		probe, err = openProbe(tfs, spec(c, h, len(a.sources)))
 	}
 	if err != nil {
 		return refusal(c, h, err)
@@ -199,6 +199,23 @@ func (a *attached) define(tfs *tracefs.FS, c *event.Compiled, h *event.Half, res
 		return err
 	}
 	return probe.CheckFilter(h.Filter)
+}
+
+// maxActive is of how many calls at a time the return is seen. Functions that
+// wait for data, or for a connection, have as many as there are threads that
+// wait; by default the kernel sees ten, or two for each CPU.
+const maxActive = 2048
+
+func openProbe(tfs *tracefs.FS, spec kprobe.Spec) (*kprobe.Probe, error) {
+	if spec.Return {
+		many := spec
+		many.MaxActive = maxActive
+		probe, err := kprobe.Open(tfs, many)
+		if !errors.Is(err, errors.ErrUnsupported) { // before 4.12
+			return probe, err
+		}
+	}
+	return kprobe.Open(tfs, spec)
 }
 
 // refusal says in the user's words what the kernel said of a definition.
