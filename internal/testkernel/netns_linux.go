@@ -26,7 +26,7 @@ type Namespace struct {
 // goroutine does, and the programs it starts, are in it; other goroutines and subtests are not, and enter it with Do.
 func NetNS(t testing.TB) *Namespace {
 	t.Helper()
-	n := newNamespace(t)
+	n := NewNetNS(t)
 	leave, err := enter(n.file)
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ func NetNS(t testing.TB) *Namespace {
 func NetNSPair(t testing.TB) (a, b *Namespace) {
 	t.Helper()
 	Needs(t, Root, Program("ip"), Module("veth"))
-	a, b = newNamespace(t), newNamespace(t)
+	a, b = NewNetNS(t), NewNetNS(t)
 	a.Do(func() {
 		ip(t, "link add veth0 type veth peer name veth1")
 		ip(t, "link set veth1 netns "+b.Path())
@@ -83,7 +83,8 @@ func (n *Namespace) Inode() uint64 {
 	return st.Ino
 }
 
-func newNamespace(t testing.TB) *Namespace {
+// NewNetNS makes a network namespace with lo up, and does not enter it: use Do.
+func NewNetNS(t testing.TB) *Namespace {
 	t.Helper()
 	Needs(t, Root)
 	made := make(chan *os.File)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -93,13 +94,17 @@ func compiled(t *testing.T, k kernels.Kernel, tool *event.Tool) *event.Program {
 	return p
 }
 
-// firstOf chooses among functions as the types tell.
+// firstOf chooses among functions as the types tell. One of a module is taken to
+// be there although nothing is known of it.
 func firstOf(k kernels.Kernel, funcs []string) (string, error) {
 	var err error
 	for _, f := range funcs {
 		if _, err = k.Types.FuncNamed(f); err == nil {
 			return f, nil
 		}
+	}
+	if _, name, ok := strings.Cut(funcs[0], ":"); ok {
+		return name, nil
 	}
 	return "", err
 }
