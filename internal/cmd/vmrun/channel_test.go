@@ -21,7 +21,7 @@ func collect(r *channelReader) (string, error) {
 
 func TestChannel(t *testing.T) {
 	mem := make([]byte, channelHeader+statusReserve+100)
-	c := &channel{mem: mem}
+	c := memoryChannel(mem)
 	r := &channelReader{file: bytes.NewReader(mem)}
 	if got, err := collect(r); got != "" || err != nil {
 		t.Errorf("new channel: %q, %v", got, err)
@@ -38,7 +38,7 @@ func TestChannel(t *testing.T) {
 }
 
 func TestChannelFull(t *testing.T) {
-	c := &channel{mem: make([]byte, channelHeader+statusReserve+100)}
+	c := memoryChannel(make([]byte, channelHeader+statusReserve+100))
 	if _, err := c.writer(streamOutput).Write(make([]byte, 101-frameHeader)); !errors.Is(err, errChannelFull) {
 		t.Errorf("one byte too many: %v", err)
 	}
@@ -58,5 +58,29 @@ func TestChannelBroken(t *testing.T) {
 		if _, err := collect(&channelReader{file: bytes.NewReader(mem.Bytes())}); !errors.Is(err, errChannelBroken) {
 			t.Errorf("%v: got %v", words, err)
 		}
+	}
+}
+
+// A line brings frames in pieces.
+func TestChannelLine(t *testing.T) {
+	var sent bytes.Buffer
+	c := lineChannel(&sent)
+	io.WriteString(c.writer(streamOutput), "hello")
+	io.WriteString(c.writer(streamStatus), "{}")
+	here := 0
+	r := &channelReader{file: bytes.NewReader(sent.Bytes()), size: func() (int64, error) { return int64(here), nil }}
+	var got string
+	for ; here <= sent.Len(); here++ {
+		more, err := collect(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := map[int]string{frameHeader + 5: "1:hello ", sent.Len(): "2:{} "}[here]; more != want {
+			t.Errorf("after %d bytes: %q, want %q", here, more, want)
+		}
+		got += more
+	}
+	if got != "1:hello 2:{} " {
+		t.Errorf("got %q", got)
 	}
 }

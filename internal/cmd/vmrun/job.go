@@ -18,6 +18,7 @@ type run struct {
 	Path string
 	Argv []string
 	Dir  string
+	Env  []string // more than the job's
 }
 
 // A report is what init says when a run has ended, and at the end of all. A guest without a report with Done has died on the way.

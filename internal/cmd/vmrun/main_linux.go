@@ -4,6 +4,7 @@
 //
 //	go test -exec 'vmrun -kernel DIR' ./tracefs               one test binary
 //	vmrun -kernel DIR -test PKGDIR=BINARY -test … -- ARGS     several in one boot, since a boot takes seconds
+//	vmrun -kernel DIR -test PKGDIR=BINARY,SKPROBE_X=1 …       with more environment
 //	vmrun -kernel DIR -program dig,dnsmasq -- demo/demo.sh    any program or script
 //
 // DIR is what `go run ./internal/cmd/kernels KEY` prints. Vmrun must be a static binary (CGO_ENABLED=0), because
@@ -40,6 +41,7 @@ type options struct {
 	memory    string
 	timeout   time.Duration
 	cmdline   string
+	channel   string
 	icount    bool
 	mttcg     bool
 	noTracefs bool
@@ -83,6 +85,7 @@ func parseFlags(argv []string) (*options, error) {
 	f.StringVar(&o.memory, "m", "1G", "memory")
 	f.DurationVar(&o.timeout, "timeout", 5*time.Minute, "kill the guest after this time")
 	f.StringVar(&o.cmdline, "cmdline", "", "more kernel arguments")
+	f.StringVar(&o.channel, "channel", "memory", "how the guest's output comes: memory, or serial, which is slow and also works in a guest that is locked down")
 	f.BoolVar(&o.icount, "icount", false, "count instructions: a clock of 1 ns per instruction that repeats on a noisy machine, with one processor")
 	f.BoolVar(&o.mttcg, "mttcg", false, "give each processor a thread of QEMU; old QEMUs then now and then run code that the guest has changed")
 	f.BoolVar(&o.noTracefs, "notracefs", false, "do not mount tracefs")
@@ -106,7 +109,7 @@ func parseFlags(argv []string) (*options, error) {
 	f.Func("program", "programs of this machine to take along: `NAME,…`", list(&o.programs))
 	f.Func("file", "file or folder to take along: `HOST[=GUEST]`", pairs(&o.files))
 	f.Func("out", "file of the guest to bring back at the end: `GUEST=HOST`", pairs(&o.out))
-	f.Func("test", "test binary to run in its package's folder: `PKGDIR=BINARY`", pairs(&o.tests))
+	f.Func("test", "test binary to run in its package's folder: `PKGDIR=BINARY[,VAR=VALUE…]`", pairs(&o.tests))
 	if err := f.Parse(argv); err != nil {
 		return nil, err
 	}
@@ -116,6 +119,8 @@ func parseFlags(argv []string) (*options, error) {
 		return nil, errors.New("no kernel: give -kernel DIR; `go run ./internal/cmd/kernels KEY` prints one")
 	case len(o.tests) == 0 && len(o.args) == 0:
 		return nil, errors.New("nothing to run: give a program, or -test PKGDIR=BINARY")
+	case o.channel != "memory" && o.channel != "serial":
+		return nil, fmt.Errorf("-channel is memory or serial, not %q", o.channel)
 	case o.icount && o.mttcg:
 		return nil, errors.New("-icount has one processor: -mttcg means nothing with it")
 	case o.icount:
@@ -227,11 +232,16 @@ func addRuns(a *archive, k *kernel, o *options) ([]run, error) {
 		if err := addTestFiles(a, dir); err != nil {
 			return nil, err
 		}
-		path, err := addProgram(a, k, t.to)
+		words := strings.Split(t.to, ",")
+		path, err := addProgram(a, k, words[0])
 		if err != nil {
 			return nil, err
 		}
-		runs = append(runs, run{Name: importPath(dir), Path: path, Argv: append([]string{t.to}, o.args...), Dir: dir})
+		name := importPath(dir)
+		if len(words) > 1 {
+			name += " (" + strings.Join(words[1:], " ") + ")"
+		}
+		runs = append(runs, run{Name: name, Path: path, Argv: append(words[:1:1], o.args...), Dir: dir, Env: words[1:]})
 	}
 	if len(runs) > 0 {
 		return runs, nil

@@ -40,11 +40,20 @@ func (g *guest) Run(ctx context.Context) (int, error) {
 		return statusOwnFailure, err
 	}
 	defer shared.Close()
-	if err := shared.Truncate(channelSize); err != nil { // sparse: only what is written takes room
+	reader := &channelReader{file: shared}
+	if g.options.channel == "serial" {
+		reader.size = func() (int64, error) {
+			fi, err := shared.Stat()
+			if err != nil {
+				return 0, err
+			}
+			return fi.Size(), nil
+		}
+	} else if err := shared.Truncate(channelSize); err != nil { // sparse: only what is written takes room
 		return statusOwnFailure, err
 	}
 	ended, listened := make(chan struct{}), make(chan error, 1)
-	go func() { listened <- g.listen(&channelReader{file: shared}, ended) }()
+	go func() { listened <- g.listen(reader, ended) }()
 	err = g.boot(ctx)
 	close(ended)
 	if listenErr := <-listened; err == nil {
@@ -112,9 +121,13 @@ func (g *guest) boot(ctx context.Context) error {
 	args := append([]string{"-accel", accel, "-smp", strconv.Itoa(o.smp), "-m", o.memory,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", g.kernel.Image, "-initrd", g.file("initrd"),
-		"-serial", "file:" + g.file("console"),
-		"-object", "memory-backend-file,id=channel,share=on,mem-path=" + g.file("channel") + ",size=" + strconv.Itoa(channelSize),
-		"-device", "ivshmem-plain,memdev=channel"}, g.machine.args...)
+		"-serial", "file:" + g.file("console")}, g.machine.args...)
+	if o.channel == "serial" {
+		args = append(args, "-serial", "file:"+g.file("channel"))
+	} else {
+		args = append(args, "-object", "memory-backend-file,id=channel,share=on,mem-path="+g.file("channel")+",size="+strconv.Itoa(channelSize),
+			"-device", "ivshmem-plain,memdev=channel")
+	}
 	cmdline := "console=" + g.machine.console + " panic=-1 quiet"
 	cpu := g.machine.cpu
 	if o.icount {
