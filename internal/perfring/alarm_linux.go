@@ -59,13 +59,18 @@ func (a *alarm) openCPU(r *Rings, cpu int, pids []int) error {
 		return err
 	}
 	a.rings = append(a.rings, mem)
+	return a.openEvents(r, owner, pids)
+}
+
+// openEvents opens the second events on the CPU of a ring's owner.
+func (a *alarm) openEvents(r *Rings, owner event, pids []int) error {
 	for _, pid := range pids {
 		for _, want := range r.cfg.Events {
 			attr := r.attr()
 			attr.Type, attr.Config, attr.Sample = perf.TracepointEvent, want.ID, 1
 			attr.Options.Watermark, attr.Wakeup = false, 1
 			attr.Options.Inherit = pid != anyPid && r.cfg.Inherit
-			e, err := r.openIn(attr, pid, cpu)
+			e, err := r.openIn(attr, pid, owner.cpu)
 			if isOneOf(err, unix.ESRCH) {
 				continue // a thread that ended meanwhile
 			}

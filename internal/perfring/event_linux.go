@@ -13,8 +13,9 @@ import (
 
 // event is an open perf event.
 type event struct {
-	fd int
-	ev *perf.Event // nil where go-perf could not open it
+	fd       int
+	ev       *perf.Event // nil where go-perf could not open it
+	pid, cpu int
 }
 
 // anyPid is the pid of an event that watches everything on its CPU.
@@ -23,14 +24,14 @@ const anyPid = perf.AllThreads
 func openEvent(a *perf.Attr, pid, cpu int) (event, error) {
 	if !idIoctl() {
 		fd, err := openOld(a, pid, cpu)
-		return event{fd: fd}, err
+		return event{fd: fd, pid: pid, cpu: cpu}, err
 	}
 	ev, err := perf.Open(a, pid, cpu, nil)
 	if err != nil {
 		return event{}, err
 	}
 	fd, err := ev.FD()
-	return event{fd: fd, ev: ev}, err
+	return event{fd: fd, ev: ev, pid: pid, cpu: cpu}, err
 }
 
 func (e event) close() error {

@@ -30,9 +30,12 @@ type Rings struct {
 	others  []event    // the rings' owners, and the events that report names of threads
 	wake    *waker
 	alarm   *alarm // nil where there are too many events for one
+	on      bool   // events are enabled
+	plug    *plug  // nil where nobody tells of CPUs
 	merge   merger
 	ticks   timemerge.Ticks
 	warning error
+	turned  []int // CPUs of which warning tells
 
 	reading sync.Mutex // held by Read and Drain: Close waits for it before it unmaps
 	closed  atomic.Bool
@@ -53,11 +56,12 @@ func Open(cfg Config) (*Rings, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	plug := openPlug() // first, so that no CPU can come between
 	cpus, err := onlineCPUs()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, plug.close())
 	}
-	r := &Rings{cfg: cfg, ticks: timemerge.Ticks{Every: cfg.Every, Call: cfg.Tick}}
+	r := &Rings{plug: plug, cfg: cfg, ticks: timemerge.Ticks{Every: cfg.Every, Call: cfg.Tick}}
 	r.raiseFileLimit(len(cpus))
 	if err := r.open(cpus); err != nil {
 		r.Close()
@@ -109,13 +113,10 @@ func (r *Rings) open(cpus []int) error {
 		r.merge.rings = append(r.merge.rings, &m.ring)
 	}
 	r.merge.stack = r.cfg.Stack
-	pids := r.cfg.Pids
-	if pids == nil {
-		pids = []int{anyPid}
-	}
+	pids := r.pids()
 	live := 0
 	for _, pid := range pids {
-		switch err := r.openPid(pid); {
+		switch err := r.openPid(pid, 0); {
 		case isOneOf(err, unix.ESRCH) && len(pids) > 1:
 			// A thread that ended meanwhile.
 		case err != nil:
@@ -129,8 +130,11 @@ func (r *Rings) open(cpus []int) error {
 	}
 	r.openAlarm(pids)
 	var err error
-	r.wake, err = newWaker(r.rings, r.names, r.alarm)
-	return err
+	if r.wake, err = newWaker(r.rings, r.names, r.alarm); err != nil {
+		return err
+	}
+	r.plug.watch(r.wake.interrupt)
+	return nil
 }
 
 // attr is what all events have in common. Their records go to one ring, so their layout must be the same.
@@ -217,9 +221,10 @@ func (r *Rings) openNames(cpu int) error {
 	return nil
 }
 
-// openPid opens all events of a thread, or of everything, on each CPU.
-func (r *Rings) openPid(pid int) error {
-	for i, m := range r.rings {
+// openPid opens all events of a thread, or of everything, on each CPU that has a ring, from the first-th on.
+func (r *Rings) openPid(pid, first int) error {
+	for i, m := range r.rings[first:] {
+		i += first
 		if r.cfg.Comm && pid != anyPid {
 			a := r.dummy()
 			a.Options.Comm, a.Options.Task = true, true
@@ -278,7 +283,7 @@ func (r *Rings) openIn(a *perf.Attr, pid, cpu int) (event, error) {
 		return event{}, err
 	}
 	fd, err := ev.FD()
-	return event{fd: fd, ev: ev}, err
+	return event{fd: fd, ev: ev, pid: anyPid, cpu: cpu}, err
 }
 
 // onlineCPUs reads the numbers of the CPUs that are online.

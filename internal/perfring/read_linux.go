@@ -14,13 +14,15 @@ import (
 // Clock tells which clock Record.Time is of.
 func (r *Rings) Clock() Clock { return r.clock }
 
-// Warning returns what is worth telling although everything works: rings smaller than wanted. Nil if there is nothing.
+// Warning returns what is worth telling although everything works: rings smaller than wanted, and after Read CPUs that were turned on
+// meanwhile. Nil if there is nothing.
 func (r *Rings) Warning() error { return r.warning }
 
 // Enable starts the events. Between Open and Enable nothing is recorded, except with EnableOnExec.
 func (r *Rings) Enable() error {
 	r.events.Lock()
 	defer r.events.Unlock()
+	r.on = true
 	for _, events := range [][]event{r.others, r.samples} {
 		for _, e := range events {
 			if err := e.enable(); err != nil {
@@ -35,6 +37,7 @@ func (r *Rings) Enable() error {
 func (r *Rings) Disable() error {
 	r.events.Lock()
 	defer r.events.Unlock()
+	r.on = false
 	var errs []error
 	for _, events := range [][]event{r.samples, r.others} {
 		for _, e := range events {
@@ -52,9 +55,9 @@ func (r *Rings) Disable() error {
 func (r *Rings) Read(ctx context.Context, fn func(*Record) error) error {
 	r.reading.Lock()
 	defer r.reading.Unlock()
-	stop := context.AfterFunc(ctx, func() { r.wake.interrupt() })
-	defer stop()
-	defer r.alarm.clear()
+	defer context.AfterFunc(ctx, func() { r.wake.interrupt() })()
+	defer func() { r.alarm.clear() }()
+	stop := func() bool { return ctx.Err() != nil || r.closed.Load() || r.plug.any() }
 	r.ticks.Start(monotonic())
 	quiet := 0 // looks that found nothing
 	for {
@@ -63,6 +66,9 @@ func (r *Rings) Read(ctx context.Context, fn func(*Record) error) error {
 		}
 		if ctx.Err() != nil {
 			return nil
+		}
+		if err := r.replug(); err != nil {
+			return err
 		}
 		delivered := r.merge.delivered
 		if err := r.look(fn); err != nil {
@@ -76,14 +82,14 @@ func (r *Rings) Read(ctx context.Context, fn func(*Record) error) error {
 		if quiet++; r.merge.delivered != delivered || !r.empty() {
 			quiet = 0
 		}
-		if err := r.sleep(ctx, quiet); err != nil {
+		if err := r.sleep(quiet, stop); err != nil {
 			return err
 		}
 	}
 }
 
 // sleep waits until there may be something to deliver: with a timer, or in quiet times until the alarm.
-func (r *Rings) sleep(ctx context.Context, quiet int) error {
+func (r *Rings) sleep(quiet int, stop func() bool) error {
 	// A record that comes now is old enough for the first look after its horizon.
 	pause := r.cfg.Latency
 	switch {
@@ -94,23 +100,23 @@ func (r *Rings) sleep(ctx context.Context, quiet int) error {
 		pause /= 2
 	}
 	if r.alarm == nil || quiet < quietLooks {
-		return r.wake.wait(r.ticks.Pause(pause, monotonic()), ctx, &r.closed)
+		return r.wake.wait(r.ticks.Pause(pause, monotonic()), stop)
 	}
 	if err := r.alarm.set(); err != nil {
 		return err
 	}
 	if r.empty() {
-		if err := r.wake.wait(r.ticks.Pause(0, monotonic()), ctx, &r.closed); err != nil {
+		if err := r.wake.wait(r.ticks.Pause(0, monotonic()), stop); err != nil {
 			return err
 		}
 	}
-	if err := r.alarm.clear(); err != nil || ctx.Err() != nil {
+	if err := r.alarm.clear(); err != nil || stop() {
 		return err
 	}
 	if len(r.rings) == 1 {
 		return nil
 	}
-	return r.wake.wait(horizon(r.cfg.Latency), ctx, &r.closed)
+	return r.wake.wait(horizon(r.cfg.Latency), stop)
 }
 
 // empty tells whether all samples were delivered.
@@ -238,7 +244,7 @@ func (r *Rings) Close() error {
 		}
 	}
 	r.samples, r.others = nil, nil
-	errs = append(errs, r.alarm.close())
+	errs = append(errs, r.alarm.close(), r.plug.close())
 	return errors.Join(errs...)
 }
 

@@ -1,11 +1,9 @@
 package perfring
 
 import (
-	"context"
 	"errors"
 	"os"
 	"slices"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -35,11 +33,10 @@ func newWaker(rings, names []*mapped, a *alarm) (*waker, error) {
 	if a != nil {
 		owners = append(owners, a.owners...)
 	}
-	for i, owner := range owners {
-		ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(i)}
-		if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, owner.fd, &ev); err != nil {
+	for _, owner := range owners {
+		if err := addTo(fd, owner); err != nil {
 			unix.Close(fd)
-			return nil, os.NewSyscallError("epoll_ctl", err)
+			return nil, err
 		}
 	}
 	// os.NewFile gives only non-blocking files to the runtime's poller.
@@ -56,9 +53,28 @@ func newWaker(rings, names []*mapped, a *alarm) (*waker, error) {
 	return w, nil
 }
 
+func addTo(epoll int, owner event) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(owner.fd)}
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, owner.fd, &ev))
+}
+
+// add adds rings and their events; none of it may be there already.
+func (w *waker) add(rings []*mapped, owners []event) (err error) {
+	for _, r := range rings {
+		owners = append(owners, r.owner)
+	}
+	cerr := w.conn.Control(func(fd uintptr) {
+		for _, owner := range owners {
+			err = errors.Join(err, addTo(int(fd), owner))
+		}
+	})
+	w.rings = append(w.rings, rings...)
+	return errors.Join(cerr, err)
+}
+
 // wait returns after the pause (0: never), or before: when a ring fills, by the alarm or after interrupt. Early returns without a reason
-// are possible.
-func (w *waker) wait(pause time.Duration, ctx context.Context, closed *atomic.Bool) error {
+// are possible. It does not begin where stop reports true.
+func (w *waker) wait(pause time.Duration, stop func() bool) error {
 	var deadline time.Time
 	if pause > 0 {
 		deadline = time.Now().Add(pause)
@@ -67,7 +83,7 @@ func (w *waker) wait(pause time.Duration, ctx context.Context, closed *atomic.Bo
 		return err
 	}
 	// An interrupt that came before the deadline was set was undone by that.
-	if ctx.Err() != nil || closed.Load() {
+	if stop() {
 		return nil
 	}
 	w.slept = false

@@ -76,6 +76,7 @@ type run struct {
 	cgroup   *cgroup         // only what belongs to its processes is shown; nil for no limit
 	damaged  uint64
 	lastErr  error // of a damaged record
+	warned   int   // how many warnings of the reader were told
 }
 
 func (r *run) run(ctx context.Context, save func()) (status int, err error) {
@@ -212,17 +213,29 @@ func (r *run) announce() {
 	if missing := missingFields(r.attached.program); missing != "" {
 		fmt.Fprintln(w, "skprobe: warning: columns are absent, because this kernel's layouts do not have", missing)
 	}
-	if warning := r.reader.Warning(); warning != nil {
-		for line := range strings.Lines(warning.Error()) {
-			fmt.Fprintln(w, "skprobe: warning:", strings.TrimSuffix(line, "\n"))
-		}
-	}
+	r.warn()
 	if r.cfg.Verbose {
 		fmt.Fprintln(w, "reading through", r.reader.Backend())
 	}
 	if len(r.cfg.Program) == 0 {
 		fmt.Fprintf(w, "tracing %s (%d probes); Ctrl-C ends\n", r.cfg.Tool.Name, r.attached.places())
 	}
+}
+
+// warn tells what the reader warns of and was not told yet. It reports whether
+// there was anything.
+func (r *run) warn() bool {
+	warning := r.reader.Warning()
+	if warning == nil {
+		return false
+	}
+	lines := strings.Split(warning.Error(), "\n")
+	for _, line := range lines[r.warned:] {
+		fmt.Fprintln(r.cfg.Stderr, "skprobe: warning:", line)
+	}
+	told := len(lines) > r.warned
+	r.warned = len(lines)
+	return told
 }
 
 // missingFields lists the fields that cannot be found on this kernel.
@@ -358,6 +371,7 @@ func (r *run) finish(err error) error {
 	}
 	w := r.cfg.Stderr
 	fmt.Fprintln(w, r.summary)
+	gaps := r.warn() // what came up meanwhile is about what could not be seen
 	for _, s := range r.attached.sources {
 		if returns, entries := s.compiled.Unpaired(); s.compiled.IsReturn(s.half) && returns+entries > 0 && r.cfg.Verbose {
 			fmt.Fprintf(w, "%s: %d returns without their entry, %d entries given up\n", s.compiled.Symbol, returns, entries)
@@ -370,7 +384,7 @@ func (r *run) finish(err error) error {
 	if r.damaged > 0 {
 		fmt.Fprintf(w, "skprobe: warning: %d damaged records, the last: %v\n", r.damaged, r.lastErr)
 	}
-	if err == nil && r.cfg.Strict && (!r.summary.Complete() || r.damaged > 0) {
+	if err == nil && r.cfg.Strict && (!r.summary.Complete() || r.damaged > 0 || gaps) {
 		err = &Error{Status: ExitLost, Err: errors.New("events were lost")}
 	}
 	return err

@@ -109,6 +109,16 @@ func Program(name string) Requirement {
 	}
 }
 
+// File is a file that the kernel may have or not.
+func File(name string) Requirement {
+	return func() error {
+		if _, err := os.Stat(name); err != nil {
+			return fmt.Errorf("the file %s", name)
+		}
+		return nil
+	}
+}
+
 // Symbol is a function of the running kernel or of a loaded module.
 func Symbol(name string) Requirement {
 	return func() error {

@@ -31,6 +31,7 @@ func Tracefs() error             { return errors.ErrUnsupported }
 func Kprobes() error             { return errors.ErrUnsupported }
 func BTF() error                 { return errors.ErrUnsupported }
 func Program(string) Requirement { return Root }
+func File(string) Requirement    { return Root }
 func Symbol(string) Requirement  { return Root }
 func Module(string) Requirement  { return Root }
 func Since(string) Requirement   { return Root }

@@ -162,7 +162,7 @@ func (r *Rings) fill(q *queue, now uint64) error {
 		case err == unix.EINTR:
 			r.free(p)
 			continue
-		case err == unix.EAGAIN, err == nil && n == 0: // 0: a CPU that was never online
+		case err == unix.EAGAIN, err == unix.ENODEV, err == nil && n == 0: // a CPU that was never online
 			r.free(p)
 			return nil
 		case err != nil:
