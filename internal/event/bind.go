@@ -23,7 +23,7 @@ func (p *Program) bindAll(c *Compiled, h *Half, fields []Field, k Kernel) error 
 		if err == nil {
 			continue
 		}
-		err = &FieldError{symbol, cmp.Or(f.Expr, f.Name), err}
+		err = &FieldError{symbol, cmp.Or(f.Expr, f.Name), f.lost(""), err}
 		switch {
 		case !isMissing(err) || p.exact && !f.Optional:
 			return err
@@ -64,7 +64,7 @@ func (p *Program) bind(c *Compiled, half *Half, f *Field, k Kernel) error {
 	for i := range kind.Reads {
 		slot, err := b.fetch(&kind.Reads[i], ref)
 		if err != nil && !p.exact && isMissing(err) && kind.loses(&kind.Reads[i]) {
-			p.Missing = append(p.Missing, &FieldError{c.Symbol, f.Expr, err})
+			p.Missing = append(p.Missing, &FieldError{c.Symbol, f.Expr, f.lost(kind.Reads[i].Expr), err})
 			b.lost = append(b.lost, kind.Reads[i].Expr)
 			slot, err = -1, nil
 		}

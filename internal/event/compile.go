@@ -188,7 +188,7 @@ func (p *Program) bindInner(c *Compiled, in *Inner, k Kernel) error {
 	}
 	if err != nil {
 		for i := range in.Fields {
-			p.Missing = append(p.Missing, &FieldError{c.Symbol, in.Fields[i].Expr, err})
+			p.Missing = append(p.Missing, &FieldError{c.Symbol, in.Fields[i].Expr, in.Fields[i].lost(""), err})
 		}
 		return nil
 	}

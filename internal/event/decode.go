@@ -23,7 +23,7 @@ func (c *Compiled) Build(filter string) (err error) {
 	c.first().planner.Retain(func(name string) bool { return slices.Contains(names, name) })
 	for _, h := range c.Halves() {
 		if h.Plan, err = h.planner.Build(); err != nil {
-			return &FieldError{c.Symbol, "fields", err}
+			return &FieldError{c.Symbol, "fields", nil, err}
 		}
 	}
 	c.first().Filter = filter

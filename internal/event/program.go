@@ -204,9 +204,10 @@ func (p *Program) NewEvent() *Event {
 
 // A FieldError is a field that cannot be had on this kernel.
 type FieldError struct {
-	Func  string
-	Field string // as it was written
-	Err   error
+	Func    string
+	Field   string   // as it was written
+	Columns []string // that are lost with it
+	Err     error
 }
 
 func (e *FieldError) Error() string {

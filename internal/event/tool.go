@@ -181,6 +181,39 @@ func (f *Field) pick(p *Part) Pick {
 	return Pick{}
 }
 
+// columns calls fn for each column that the field has, with its help and, of a
+// kind's part, where its value lies alone.
+func (f *Field) columns(fn func(name, help, expr string)) {
+	switch {
+	case f.Hidden:
+		return
+	case f.Kind == nil || len(f.Kind.Parts) == 0:
+		fn(cmp.Or(f.Name, columnName(f.Expr)), f.Help, "")
+		return
+	}
+	for i := range f.Kind.Parts {
+		pick := f.pick(&f.Kind.Parts[i])
+		name := pick.Name
+		if name != "" && f.Name != "" {
+			name = f.Name + "_" + name
+		}
+		if name != "" {
+			fn(name, pick.Help, f.Kind.Parts[i].Expr)
+		}
+	}
+}
+
+// lost are the field's columns that go with a missing read of its kind, or with
+// "" all.
+func (f *Field) lost(read string) (names []string) {
+	f.columns(func(name, _, expr string) {
+		if read == "" || expr == read {
+			names = append(names, name)
+		}
+	})
+	return names
+}
+
 // A Case is one way to come by a value.
 type Case struct {
 	If   []Cond
@@ -219,22 +252,7 @@ func (t *Tool) Fields() []Column {
 	for _, src := range t.Events {
 		for _, p := range src.Probes {
 			for _, f := range p.Fields {
-				switch {
-				case f.Hidden:
-				case f.Kind != nil && len(f.Kind.Parts) > 0:
-					for i := range f.Kind.Parts {
-						pick := f.pick(&f.Kind.Parts[i])
-						name := pick.Name
-						if name != "" && f.Name != "" {
-							name = f.Name + "_" + name
-						}
-						if name != "" {
-							add(name, pick.Help)
-						}
-					}
-				default:
-					add(f.Name, f.Help)
-				}
+				f.columns(func(name, help, _ string) { add(name, help) })
 			}
 		}
 	}

@@ -210,8 +210,13 @@ func (r *run) announce() {
 	for _, p := range r.attached.patterns {
 		fmt.Fprintln(w, p)
 	}
-	if missing := missingFields(r.attached.program); missing != "" {
-		fmt.Fprintln(w, "skprobe: warning: columns are absent, because this kernel's layouts do not have", missing)
+	if missing := absentColumns(r.attached.program); len(missing) > 0 {
+		fmt.Fprintf(w, "%s%s (-v says why)\n", AbsentColumns, strings.Join(missing, ", "))
+	}
+	if r.cfg.Verbose {
+		for _, err := range r.attached.program.Missing {
+			fmt.Fprintln(w, "not in this kernel's layouts:", err)
+		}
 	}
 	r.warn()
 	if r.cfg.Verbose {
@@ -238,16 +243,23 @@ func (r *run) warn() bool {
 	return told
 }
 
-// missingFields lists the fields that cannot be found on this kernel.
-func missingFields(p *event.Program) string {
-	var all []string
+// AbsentColumns begins the line that lists columns that some events lack.
+const AbsentColumns = "skprobe: warning: what is known of this kernel's structs does not suffice for these columns: "
+
+// absentColumns are those that some events cannot have on this kernel.
+func absentColumns(p *event.Program) (all []string) {
 	for _, err := range p.Missing {
 		var f *event.FieldError
-		if errors.As(err, &f) && !slices.Contains(all, f.Field) {
-			all = append(all, f.Field)
+		if !errors.As(err, &f) {
+			continue
+		}
+		for _, name := range f.Columns {
+			if !slices.Contains(all, name) {
+				all = append(all, name)
+			}
 		}
 	}
-	return strings.Join(all, ", ")
+	return all
 }
 
 // record takes a record of the rings.
