@@ -79,9 +79,13 @@ func (c *boundCond) holds(v *Value) bool {
 // bindCases binds a field that is made from others, which come before it.
 func (p *Program) bindCases(c *Compiled, f *Field) error {
 	b := &boundField{field: f, kind: f.Kind}
+	texts := *plainText
+	for _, k := range f.Cases {
+		texts.Width = max(texts.Width, len(k.Text))
+	}
 	for _, k := range f.Cases {
 		bc := boundCase{from: -1, text: []byte(k.Text)}
-		kind := plainText
+		kind := &texts
 		if k.From != "" {
 			to, ok := c.byName[k.From]
 			if !ok {

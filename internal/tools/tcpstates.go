@@ -5,10 +5,11 @@ import "github.com/skprobe/skprobe/internal/event"
 // Numbers of include/linux/socket.h, include/uapi/linux/in.h and
 // include/net/tcp_states.h.
 const (
-	afInet    = 2
-	afInet6   = 10
-	protoTCP  = 6
-	tcpClosed = 7
+	afInet     = 2
+	afInet6    = 10
+	protoTCP   = 6
+	tcpSynSent = 2
+	tcpClosed  = 7
 )
 
 var _ = add(event.Tool{
@@ -74,14 +75,21 @@ func recordedAddrs() []event.Field {
 		{Name: "lport", Expr: "sport", Kind: event.Uint16, Help: "local port"},
 		{Name: "rport", Expr: "dport", Kind: event.Uint16, Help: "remote port"},
 	}
-	ipv6 := []event.Cond{{Field: "family", Op: event.Equals, Num: afInet6}}
 	for _, end := range []struct{ name, field, help string }{{"laddr", "saddr", "local address"}, {"raddr", "daddr", "remote address"}} {
-		fields = append(fields,
-			event.Field{Name: end.name + "4", Expr: end.field, Kind: event.IPv4, Hidden: true},
-			event.Field{Name: end.name + "6", Expr: end.field + "_v6", Kind: event.IPv6, Hidden: true},
-			event.Field{Name: end.name, Help: end.help, Cases: []event.Case{{If: ipv6, From: end.name + "6"}, {From: end.name + "4"}}})
+		both := address(end.name, event.Field{Expr: end.field, Kind: event.IPv4}, event.Field{Expr: end.field + "_v6", Kind: event.IPv6})
+		both[len(both)-1].Help = end.help
+		fields = append(fields, both...)
 	}
 	return fields
+}
+
+// address is an address that lies in one of two places, as the field family
+// says.
+func address(name string, ipv4, ipv6 event.Field) []event.Field {
+	ipv4.Name, ipv6.Name = name+"4", name+"6"
+	ipv4.Hidden, ipv6.Hidden = true, true
+	return []event.Field{ipv4, ipv6, {Name: name, Cases: []event.Case{
+		{If: []event.Cond{{Field: "family", Op: event.Equals, Num: afInet6}}, From: ipv6.Name}, {From: ipv4.Name}}}}
 }
 
 // maxSockets is how many sockets states remembers.

@@ -12,7 +12,7 @@ var functions = strings.Fields(`
 	inet_csk_reqsk_queue_add inet_csk_reqsk_queue_hash_add tcp_conn_request tcp_v4_conn_request tcp_v6_conn_request tcp_syn_flood_action
 	tcp_v4_syn_recv_sock tcp_v6_syn_recv_sock tcp_check_req tcp_set_state tcp_close __tcp_close tcp_done inet_csk_destroy_sock
 	tcp_sendmsg tcp_sendmsg_locked tcp_sendpage tcp_cleanup_rbuf __tcp_cleanup_rbuf tcp_recvmsg tcp_recvmsg_locked tcp_rcv_established
-	tcp_rcv_state_process tcp_retransmit_skb __tcp_retransmit_skb tcp_rtx_synack tcp_send_loss_probe tcp_v4_send_reset tcp_v6_send_reset
+	tcp_rcv_state_process tcp_retransmit_skb __tcp_retransmit_skb tcp_rtx_synack inet_rtx_syn_ack tcp_send_loss_probe tcp_v4_send_reset tcp_v6_send_reset
 	tcp_send_active_reset tcp_reset tcp_drop tcp_drop_reason tcp_v4_do_rcv tcp_v6_do_rcv tcp_v4_rcv tcp_v6_rcv tcp_transmit_skb
 	__tcp_transmit_skb tcp_write_err tcp_in_window tcp_v4_destroy_sock tcp_v4_init_sock tcp_v6_init_sock
 	inet_listen __inet_listen_sk inet_csk_listen_start inet_bind inet_bind_sk inet6_bind inet6_bind_sk inet_release inet_create inet6_create
@@ -42,7 +42,7 @@ var functions = strings.Fields(`
 // functions take.
 var structs = []string{
 	"struct sock", "struct sock_common", "struct inet_sock", "struct udp_sock", "struct tcp_sock", "struct inet_connection_sock",
-	"struct request_sock_queue", "struct request_sock", "struct inet_request_sock", "struct inet_timewait_sock", "struct socket",
+	"struct request_sock_queue", "struct request_sock", "struct inet_request_sock", "struct tcp_request_sock", "struct tcp_skb_cb", "struct inet_timewait_sock", "struct socket",
 	"struct sk_buff", "struct skb_shared_info", "struct net_device", "struct msghdr", "struct sockaddr", "struct sockaddr_in", "struct sockaddr_in6",
 	"struct sockaddr_storage", "struct neighbour", "struct neigh_table", "struct net", "struct ns_common", "struct ethhdr", "struct iphdr",
 	"struct ipv6hdr", "struct tcphdr", "struct udphdr", "struct icmphdr", "struct icmp6hdr", "struct arphdr", "struct vlan_hdr",

@@ -1,0 +1,218 @@
+package tools_test
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"github.com/skprobe/skprobe/internal/cli/clitest"
+	"github.com/skprobe/skprobe/internal/testkernel"
+)
+
+// What is sent again in all ways that there are is what a packet socket sees
+// twice, and what the kernel's counters say.
+func TestTCPRetrans(t *testing.T) {
+	udpNeeds(t)
+	for family, addr := range loopback {
+		t.Run(family, func(t *testing.T) {
+			testkernel.NetNS(t)
+			run := clitest.Start(t, "tcpretrans", "--loss-probes", "--format", "json")
+			wire := listenWire(t)
+			sendAgain(t, addr)
+			segs, probes := counter(t, "Tcp:RetransSegs"), counter(t, "TcpExt:TCPLossProbes")
+			events := run.Stop().OK().Events()
+
+			want := sentAgain(wire.segments(), true)
+			var got []string
+			types := map[any]int{}
+			for _, e := range events {
+				types[e["type"]]++
+				if e["pid"] != os.Getpid() || e["family"] != family {
+					t.Errorf("not ours: %v", e)
+				}
+				if e["seq"] != nil {
+					got = append(got, fmt.Sprint(flowOf(e), " seq ", e["seq"]))
+				}
+				state := map[any]any{"retransmit": "ESTABLISHED", "loss-probe": "ESTABLISHED", "syn": "SYN_SENT"}[e["type"]]
+				if e["state"] != state {
+					t.Errorf("state %v, want %v: %v", e["state"], state, e)
+				}
+				if e["type"] == "retransmit" && e["ca_state"] != "Loss" {
+					t.Errorf("after a timeout: %v", e)
+				}
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("segments seen twice (-), shown (+)\n%s", diff)
+			}
+			if len(got) != segs || types["loss-probe"] != probes || probes == 0 {
+				t.Errorf("%d segments of %d, %d loss probes of %d", len(got), segs, types["loss-probe"], probes)
+			}
+			for _, typ := range []string{"retransmit", "syn", "syn-ack"} {
+				if types[typ] == 0 {
+					t.Errorf("no %s: %v", typ, types)
+				}
+			}
+		})
+	}
+}
+
+// Where the layouts were measured, the functions' parameters are not known, and
+// tracepoints tell all but sequence numbers.
+func TestTCPRetransTracepoint(t *testing.T) {
+	testkernel.Needs(t, testkernel.Root, testkernel.Tracefs, testkernel.Kprobes)
+	t.Setenv("SKPROBE_LAYOUT", "calibrate")
+	testkernel.NetNS(t)
+	run := clitest.Start(t, "tcpretrans", "-v", "--format", "json")
+	wire := listenWire(t)
+	sendAgain(t, loopback["inet"])
+	ended := run.Stop().OK()
+	if !strings.Contains(ended.Stderr, "tracepoint tcp:tcp_retransmit_skb") {
+		t.Errorf("not by the tracepoint:\n%s", ended.Stderr)
+	}
+	var got []string
+	for _, e := range ended.Events() {
+		if e["pid"] != os.Getpid() || e["state"] == nil && e["type"] != "syn-ack" {
+			t.Errorf("not ours: %v", e)
+		}
+		got = append(got, flowOf(e))
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(sentAgain(wire.segments(), false), got); diff != "" {
+		t.Errorf("segments seen twice (-), shown (+)\n%s", diff)
+	}
+}
+
+// sendAgain makes the kernel send again data, SYNs and SYN-ACKs.
+func sendAgain(t testing.TB, addr netip.AddrPort) {
+	t.Helper()
+	l := listenTCP(t, addr, 10)
+	client := dial(t, l.local)
+	server := l.accept()
+	server.deaf(true)
+	if _, err := unix.Write(client.fd, []byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "data is sent again", func() bool { return counter(t, "Tcp:RetransSegs") >= 3 })
+	server.deaf(false)
+
+	l.deaf(true)
+	late := dial(t, l.local)
+	until(t, "a SYN is sent again", func() bool { return counter(t, "TcpExt:TCPSynRetrans") >= 1 })
+	l.deaf(false)
+	until(t, "it is heard", late.isConnected)
+
+	hushed := dialDeaf(t, l.local)
+	n := counter(t, "TcpExt:TCPSynRetrans")
+	until(t, "a SYN-ACK is sent again", func() bool { return counter(t, "TcpExt:TCPSynRetrans") >= n+2 })
+	hushed.deaf(false)
+	until(t, "it is heard", hushed.isConnected)
+}
+
+// dialDeaf begins to connect from a socket that hears nothing.
+func dialDeaf(t testing.TB, to netip.AddrPort) *tcpSocket {
+	t.Helper()
+	s := newTCP(t, to.Addr())
+	s.deaf(true)
+	if err := unix.SetNonblock(s.fd, true); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Connect(s.fd, sockaddrOf(to)); err != unix.EINPROGRESS {
+		t.Fatal(err)
+	}
+	return s.look()
+}
+
+// sentAgain are those segments with a SYN, a FIN or data that were seen before:
+// their flows, and if wanted their sequence numbers.
+func sentAgain(all []segment, seq bool) []string {
+	var again []string
+	seen := map[segment]bool{}
+	for _, s := range all {
+		if s.flags&(syn|fin) == 0 && s.payload == 0 {
+			continue
+		}
+		key := segment{src: s.src, dst: s.dst, seq: s.seq}
+		if seen[key] {
+			what := fmt.Sprint(s.src.Addr(), " ", s.src.Port(), " > ", s.dst.Addr(), " ", s.dst.Port())
+			if seq {
+				what += fmt.Sprint(" seq ", s.seq)
+			}
+			again = append(again, what)
+		}
+		seen[key] = true
+	}
+	slices.Sort(again)
+	return again
+}
+
+// Real programs on a line that loses packets: what is shown of one of two is
+// its own, and all that its host's counter has.
+func TestTCPRetransPrograms(t *testing.T) {
+	udpNeeds(t)
+	testkernel.Needs(t, testkernel.Program("nc"), testkernel.Program("tc"), testkernel.Program("ip"), testkernel.Module("sch_netem"))
+	a, b := testkernel.NetNSPair(t)
+	command := func(name string, args ...string) {
+		t.Helper()
+		if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+			t.Fatalf("%s %v: %v: %s", name, args, err, out)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "data")
+	if err := os.WriteFile(file, make([]byte, 300_000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run := clitest.Start(t, "tcpretrans", "-l", "--format", "json", "--netns", a.Path())
+	b.Do(func() {
+		for family, port := range map[int]uint16{4: 5001, 6: 5002} {
+			testkernel.Start(t, testkernel.Listens("tcp", port), "sh", "-c", fmt.Sprintf("exec nc -%d -l -p %d >/dev/null", family, port))
+		}
+	})
+	sends := func(addr netip.Addr, port int) *testkernel.Process {
+		return testkernel.Start(t, nil, "sh", "-c", fmt.Sprintf("exec nc -N %s %d <%s", addr, port, file))
+	}
+	var four, six *testkernel.Process
+	segs := 0
+	a.Do(func() {
+		// One segment in a packet, so that there are as many of both.
+		command("ip", "link", "set", "dev", a.Dev, "gso_max_segs", "1")
+		command("tc", "qdisc", "add", "dev", a.Dev, "root", "netem", "loss", "10%")
+		four, six = sends(b.Addr4, 5001), sends(b.Addr6, 5002)
+		for _, p := range []*testkernel.Process{four, six} {
+			if err := p.Wait(); err != nil {
+				t.Errorf("nc: %v", err)
+			}
+		}
+		segs = counter(t, "Tcp:RetransSegs")
+	})
+	events := run.Stop().OK().Events()
+	shown := 0
+	reasons := map[any]int{}
+	for _, e := range events {
+		from, to, pid := a.Addr4, 5001, four.Pid
+		if e["family"] == "inet6" {
+			from, to, pid = a.Addr6, 5002, six.Pid
+		}
+		if e["laddr"] != from.String() || e["rport"] != to || e["pid"] != pid || e["comm"] != "nc" || e["netns"] != int(a.Inode()) {
+			t.Errorf("of whom is %v", e)
+		}
+		if e["seq"] != nil {
+			shown++
+		}
+		reasons[e["ca_state"]]++
+	}
+	if shown != segs || segs == 0 {
+		t.Errorf("%d segments shown, sent again: %d", shown, segs)
+	}
+	if reasons["Recovery"] == 0 {
+		t.Errorf("no fast retransmit: %v", reasons)
+	}
+}
