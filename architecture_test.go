@@ -33,7 +33,7 @@ var architecture = map[string][]string{
 	"internal/cli": {"internal/session", "internal/tools", "internal/event", "internal/output", "fetchargs", "github.com/spf13/..."},
 	// One run: resolve, compile, attach, read, filter, write, close. It is where
 	// all others meet.
-	"internal/session": {"internal/event", "internal/filter", "internal/aggregate", "internal/ktype", "internal/calibrate", "internal/kernel", "internal/output", "internal/track",
+	"internal/session": {"internal/event", "internal/filter", "internal/aggregate", "internal/ktype", "internal/calibrate", "internal/kernel", "internal/elfsym", "internal/output", "internal/track",
 		"kprobe", "tracefs", "fetchargs", "golang.org/x/sys/unix"},
 
 	// Declarations, one file each. They know no kernel.
@@ -62,6 +62,8 @@ var architecture = map[string][]string{
 	"internal/ktype": {"fetchargs"},
 	// Layouts measured by traffic of which every value is known.
 	"internal/calibrate": {"fetchargs", "tracefs", "kprobe", "internal/ktype", "golang.org/x/sys/unix"},
+	// Functions of programs and libraries, from ELF files. Pure.
+	"internal/elfsym": {},
 	// Versions, symbols, processes, features: what this kernel is.
 	"internal/kernel": {"golang.org/x/sys/unix"},
 	// perf's rings, and the pipe of tracefs where perf cannot be had.

@@ -40,3 +40,19 @@ func (a Arch) Param(i int) (Base, error) {
 	}
 	return Base{Kind: StackWord, Num: int64(i - len(regs) + stackParam[a])}, nil
 }
+
+// goRegisters carry the parameters of Go functions, in order (the Go internal
+// ABI specification, from Go 1.17 on amd64 and 1.18 on arm64). A string takes
+// two, a slice three, an interface two.
+var goRegisters = map[Arch][]string{
+	AMD64: {"ax", "bx", "cx", "di", "si", "r8", "r9", "r10", "r11"},
+	ARM64: {"x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15"},
+}
+
+// goParam returns where word i (from 0) of the parameters of a Go function is.
+func (a Arch) goParam(i int) (Base, error) {
+	if regs := goRegisters[a]; i < len(regs) {
+		return Base{Kind: Register, Name: regs[i]}, nil
+	}
+	return Base{}, fmt.Errorf("%w: only the first %d words of a Go function's parameters are in registers", ErrNotFetchable, len(goRegisters[a]))
+}

@@ -36,7 +36,8 @@ type read struct {
 type chain struct {
 	parent int // the chain without the last load; -1 for a base that needs none
 	key    string
-	read   int // the read that fetches the pointer itself
+	user   bool // the pointer is a program's
+	read   int  // the read that fetches the pointer itself
 }
 
 type scalar struct {
@@ -145,8 +146,8 @@ func (ref Ref) AtReturn() bool {
 // Text asks for the NUL-terminated text that lies at ref, or to which ref, a
 // pointer, points; user tells that it is in user memory.
 func (p *Planner) Text(ref Ref, user bool) (Slot, error) {
-	if user && !p.dialect.UserMemory {
-		user = false // before 5.3 the plain string reads both
+	if user && !p.dialect.UserMemory || ref.user {
+		user = false // before 5.3, and in a program, the plain string reads it
 	}
 	if ref.base.Kind == Comm {
 		return p.add(read{ref: ref, str: true})
@@ -315,7 +316,7 @@ func (p *Planner) chain(ref Ref) (int, error) {
 		if at < 0 {
 			p.reads = append(p.reads, read{chain: parent, ref: ptr, size: 8})
 			at = len(p.chains)
-			p.chains = append(p.chains, chain{parent: parent, key: key, read: len(p.reads) - 1})
+			p.chains = append(p.chains, chain{parent: parent, key: key, user: ref.user, read: len(p.reads) - 1})
 			if at >= maxChains {
 				return 0, fmt.Errorf("%w: more than %d pointers are followed", ErrLimit, maxChains-1)
 			}

@@ -34,6 +34,7 @@ type slot struct {
 // A pointerAt is a pointer in the record on which values hang.
 type pointerAt struct {
 	off          int
+	first, span  uint64 // addresses that can be followed
 	bit, parents uint64 // its own bit of what is present, and that of the pointer before
 }
 
@@ -70,7 +71,11 @@ func (plan *Plan) Layout(places []ArgPlace) (*Layout, error) {
 		l.slots = append(l.slots, slot{off: off, size: pl.size, chain: uint8(pl.chain), str: pl.str})
 	}
 	for i, c := range plan.chains[1:] {
-		l.chains = append(l.chains, pointerAt{off: l.slots[c.read].off, bit: 2 << i, parents: 1 << c.parent})
+		l.chains = append(l.chains, pointerAt{off: l.slots[c.read].off, first: firstKernel, span: spanKernel, bit: 2 << i, parents: 1 << c.parent})
+		if c.user {
+			last := &l.chains[len(l.chains)-1]
+			last.first, last.span = firstUser, spanUser
+		}
 	}
 	return l, nil
 }
@@ -96,10 +101,16 @@ func (plan *Plan) Predict(isReturn bool) []ArgPlace {
 // IsKernelAddress reports whether p can be followed in the kernel: the upper
 // half of the address space of amd64 and arm64, without the last page, where
 // ERR_PTR values are.
-func IsKernelAddress(p uint64) bool {
-	const first, end = 0xff00_0000_0000_0000, 0xffff_ffff_ffff_f000
-	return p-first < end-first
-}
+func IsKernelAddress(p uint64) bool { return p-firstKernel < spanKernel }
+
+// Where kernel addresses begin and how far they reach; and those of programs:
+// the lower half, without the first page. The highest byte may be a tag on arm64.
+const (
+	firstKernel = 0xff00_0000_0000_0000
+	spanKernel  = 0xffff_ffff_ffff_f000 - firstKernel
+	firstUser   = 0x1000
+	spanUser    = 1<<63 - firstUser
+)
 
 // Present tells which chains of pointers are whole in record, for
 // [Layout.Bytes]. The error is for a record shorter than its format.
@@ -109,7 +120,7 @@ func (l *Layout) Present(record []byte) (uint64, error) {
 	}
 	present := uint64(1)
 	for i := range l.chains {
-		if c := &l.chains[i]; IsKernelAddress(binary.LittleEndian.Uint64(record[c.off:])) && present&c.parents != 0 {
+		if c := &l.chains[i]; binary.LittleEndian.Uint64(record[c.off:])-c.first < c.span && present&c.parents != 0 {
 			present |= c.bit
 		}
 	}

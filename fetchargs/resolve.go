@@ -29,6 +29,11 @@ type Target struct {
 	// Fetched: an event probe fetches what Record has, and can follow the
 	// pointers in it.
 	Fetched bool
+	// User: the function is one of a program or library, and memory is the
+	// program's.
+	User bool
+	// Go: it has the calling convention of Go (1.17 and later).
+	Go bool
 	// Return: the probe fires when the function returns. Parameters can be
 	// named only where the dialect has ReturnArgs.
 	Return bool
@@ -49,6 +54,7 @@ type Ref struct {
 	bitOff, bitSize int // of a bit field, at off
 	recordedText    bool
 	nonNull         bool // base is a pointer that is never NULL
+	user            bool // pointers are those of a program
 }
 
 // Resolve finds what e denotes at the target. Of alternatives it takes the
@@ -59,7 +65,7 @@ func (t *Target) Resolve(e *Expr) (Ref, error) {
 	if err != nil {
 		return Ref{}, err
 	}
-	ref.Expr = e.text
+	ref.Expr, ref.user = e.text, t.User
 	return ref, nil
 }
 
@@ -118,6 +124,9 @@ func (r *resolver) parameter(n nameNode) (Ref, error) {
 	if t.NoParams != "" {
 		return Ref{}, r.fail(n, ErrNotFetchable, "parameter %q cannot be named: %s", n.name, t.NoParams)
 	}
+	if t.User {
+		return Ref{}, r.fail(n, ErrNoType, "parameters of a program's function have no names here; write $arg1, $arg2, …")
+	}
 	if t.Func == nil {
 		return Ref{}, r.fail(n, ErrNoType, "the parameters of this function are not known here; name a register (%%di), $retval or @global")
 	}
@@ -172,6 +181,9 @@ func (r *resolver) baseValue(n baseNode) (Ref, error) {
 	b, t := n.base, r.t
 	switch b.Kind {
 	case Symbol, Memory:
+		if t.User {
+			return Ref{}, r.fail(n, ErrNotFetchable, "global variables of a program cannot be named")
+		}
 		return Ref{base: b, Type: unsignedLong, lvalue: true}, nil
 	case Retval:
 		if !t.Return {
@@ -185,13 +197,16 @@ func (r *resolver) baseValue(n baseNode) (Ref, error) {
 		}
 		return Ref{base: b, Type: typ}, nil
 	case ArgNum:
-		if t.Return && !t.Dialect.ReturnArgs {
+		if t.Return && (!t.Dialect.ReturnArgs || t.User) {
 			return Ref{}, r.fail(n, ErrNotFetchable, "$arg%d is gone when the function returns", b.Num)
 		}
 		if t.NoParams != "" {
 			return Ref{}, r.fail(n, ErrNotFetchable, "$arg%d cannot be named: %s", b.Num, t.NoParams)
 		}
 		typ, find := unsignedLong, t.Arch.Param
+		if t.Go {
+			find = t.Arch.goParam
+		}
 		if t.Func != nil && int(b.Num) <= len(t.Func.Members) {
 			typ, find = t.Func.Members[b.Num-1].Type, t.param
 		}

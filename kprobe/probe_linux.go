@@ -86,7 +86,7 @@ func (p *Probe) CheckFilter(filter string) error {
 
 // Missed returns how often the kernel could not run the probe.
 func (p *Probe) Missed() (uint64, error) {
-	if p.static || p.Spec.Tracepoint != "" { // of which nothing is missed, or nothing known
+	if p.static || p.Spec.Tracepoint != "" || p.Spec.File != "" { // of which nothing is missed, or nothing known
 		return 0, nil
 	}
 	profile, err := p.fs.Profile()

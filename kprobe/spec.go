@@ -15,8 +15,8 @@ import (
 	"github.com/skprobe/skprobe/fetchargs"
 )
 
-// A Spec is one definition of kprobe_events, or of an event probe in
-// dynamic_events.
+// A Spec is one definition of kprobe_events or uprobe_events, or of an event
+// probe in dynamic_events.
 type Spec struct {
 	// Group and Event name the probe. [Open] fills in an empty Group with
 	// the process's own.
@@ -27,8 +27,12 @@ type Spec struct {
 	// which an event probe is attached (5.15). Its records do not come
 	// through perf.
 	Tracepoint string
-	Offset     uint64 // bytes from the start of the function
-	Return     bool   // fires when the function returns
+	// File, with Symbol for people alone, is a program or library, in which
+	// Offset is that of the probe from the start of the file. Its path must
+	// be absolute, and have no spaces.
+	File   string
+	Offset uint64 // bytes from the start of the function
+	Return bool   // fires when the function returns
 	// MaxActive is how many calls of a function can be under way at once and
 	// still have their return seen; 0 is the kernel's default (4.12).
 	MaxActive int
@@ -39,6 +43,7 @@ type Spec struct {
 //
 //	p:skprobe_1_2/udp_sendmsg udp_sendmsg a0=%di:x64 a1=+0(%di):x64[3]
 //	e:skprobe_1_2/kfree_skb skb.kfree_skb a0=$skbaddr:x64
+//	p:skprobe_1_2/getaddrinfo /usr/lib/libc.so.6:0xefc70 a0=+0(%di):string
 func (s Spec) String() string {
 	var b strings.Builder
 	place := s.Symbol
@@ -53,8 +58,11 @@ func (s Spec) String() string {
 	} else {
 		b.WriteByte('p')
 	}
+	if s.File != "" {
+		place = fmt.Sprintf("%s:0x%x", s.File, s.Offset)
+	}
 	fmt.Fprintf(&b, ":%s/%s %s", s.Group, s.Event, place)
-	if s.Offset != 0 {
+	if s.Offset != 0 && s.File == "" {
 		fmt.Fprintf(&b, "+%d", s.Offset)
 	}
 	for _, a := range s.Args {
@@ -67,7 +75,10 @@ func (s Spec) String() string {
 // Check reports whether a kernel could take the definition; the error wraps
 // [fetchargs.ErrLimit] where it is too large.
 func (s Spec) Check() error {
-	if (s.Symbol == "") == (s.Tracepoint == "") || s.Event == "" {
+	switch {
+	case s.File != "" && (!strings.HasPrefix(s.File, "/") || strings.ContainsAny(s.File, " \t\n#")):
+		return fmt.Errorf("kprobe: the kernel takes no path like %q", s.File)
+	case (s.Symbol == "") == (s.Tracepoint == ""), s.Event == "":
 		return fmt.Errorf("kprobe: a function or a static event, and a name for the event are needed")
 	}
 	if err := fetchargs.Check(s.Args); err != nil {
@@ -89,6 +100,9 @@ func EventName(symbol string, n int) string {
 		}
 		return '_'
 	}, symbol)
+	if name == "" || name[0] >= '0' && name[0] <= '9' {
+		name = "_" + name // the kernel takes no name that begins with a digit
+	}
 	// perf takes some short names for modifiers; a number after them helps,
 	// and keeps names apart.
 	return name[:min(len(name), 48)] + "_" + strconv.Itoa(n)

@@ -9,15 +9,16 @@ import (
 	"syscall"
 )
 
-// The files that take definitions: of probes of functions, and of all dynamic events (5.0). Tests use uprobe_events too.
+// The files that take definitions: of probes of functions of the kernel and of programs, and of all dynamic events (5.0).
 const (
 	kprobeEvents = "kprobe_events"
+	uprobeEvents = "uprobe_events"
 	otherEvents  = "dynamic_events"
 	maxLine      = 4094 // WRITE_BUFSIZE - 2 in kernel/trace/trace.c
 )
 
 // Define adds one dynamic event: line is "p:GROUP/EVENT PLACE ARGS…" or "r:…" for a kprobe, as in Documentation/trace/kprobetrace.rst,
-// or "e:GROUP/EVENT GROUP.EVENT ARGS…" for an event probe (5.15), as in Documentation/trace/eprobetrace.rst.
+// "p:GROUP/EVENT /PATH:OFFSET ARGS…" or "r:…" for a uprobe, as in Documentation/trace/uprobetracer.rst, or "e:GROUP/EVENT GROUP.EVENT ARGS…" for an event probe (5.15), as in Documentation/trace/eprobetrace.rst.
 // The group and the event must be named.
 //
 // A name that exists is refused with an error that wraps fs.ErrExist, because kernels before 5.4 replace the old event silently and later
@@ -26,8 +27,13 @@ const (
 // removed again and refused with an error that wraps errors.ErrUnsupported.
 func (f *FS) Define(line string) error {
 	file := kprobeEvents
-	if event, err := ParseEvent(line); err == nil && event.Type != "p" && event.Type != "r" {
-		file = otherEvents
+	if event, err := ParseEvent(line); err == nil {
+		switch {
+		case event.Type != "p" && event.Type != "r":
+			file = otherEvents
+		case strings.HasPrefix(event.Place, "/"):
+			file = uprobeEvents
+		}
 	}
 	return f.define(file, line)
 }
@@ -91,9 +97,12 @@ func samePlace(printed, wanted string) bool {
 // open by perf EBUSY. Where an event has several places (5.4 and later), all go.
 func (f *FS) Remove(group, event string) error {
 	err := f.remove(kprobeEvents, group, event)
-	if errors.Is(err, fs.ErrNotExist) { // it is no kprobe, or there are none
-		if has, _ := f.Has(otherEvents); has {
-			return f.remove(otherEvents, group, event)
+	for _, file := range []string{uprobeEvents, otherEvents} {
+		if !errors.Is(err, fs.ErrNotExist) { // it is no kprobe, or there are none
+			break
+		}
+		if has, _ := f.Has(file); has {
+			err = f.remove(file, group, event)
 		}
 	}
 	return err

@@ -49,7 +49,7 @@ func (f *FS) Group() (string, error) {
 func (f *FS) Sweep() (Swept, error) {
 	instances, err := f.sweepInstances()
 	all := Swept{Instances: instances}
-	for _, file := range []string{kprobeEvents, otherEvents} {
+	for _, file := range []string{kprobeEvents, uprobeEvents, otherEvents} {
 		swept, ferr := f.sweep(file)
 		if errors.Is(ferr, fs.ErrNotExist) {
 			ferr = nil // a kernel without such probes
@@ -74,7 +74,7 @@ func (f *FS) sweep(file string) (Swept, error) {
 			o, ours := parseOwner(e.Group)
 			dead[e.Group] = ours && !f.alive(o)
 		}
-		if !dead[e.Group] || file == otherEvents && (e.Type == "p" || e.Type == "r") { // of which kprobe_events told
+		if !dead[e.Group] || file == otherEvents && (e.Type == "p" || e.Type == "r") { // of which the other files told
 			continue
 		}
 		// An event with several places has several lines and is removed by the first.

@@ -1,7 +1,9 @@
 package cli_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/skprobe/skprobe/internal/cli/clitest"
 	"github.com/skprobe/skprobe/internal/testkernel"
+	"github.com/skprobe/skprobe/tracefs"
 )
 
 func TestMain(m *testing.M) {
@@ -33,6 +36,7 @@ func needs(t testing.TB) {
 //	thread+STEP           do that in a thread of its own
 //	child+STEP            do that in a child, and wait for it
 //	ready+FILE            make a file, to tell that this was reached
+//	await+FILE            wait until there is a file
 //	sleep+100ms
 //	signals               from here on, end with status 7 at SIGTERM or SIGINT
 //	exit+3, kill+9        end like this
@@ -71,6 +75,10 @@ func traffic(steps []string) int {
 			if err := os.WriteFile(rest, nil, 0o644); err != nil {
 				return 102
 			}
+		case "await":
+			for _, err := os.Stat(rest); err != nil; _, err = os.Stat(rest) {
+				time.Sleep(10 * time.Millisecond)
+			}
 		case "sleep":
 			d, _ := time.ParseDuration(rest)
 			time.Sleep(d)
@@ -97,6 +105,8 @@ func traffic(steps []string) int {
 }
 
 // send sends one datagram from a socket that is not connected.
+//
+//go:noinline
 func send(to string, size int) error {
 	addr, err := net.ResolveUDPAddr("udp", to)
 	if err != nil {
@@ -115,17 +125,25 @@ func send(to string, size int) error {
 	return err
 }
 
-// definitions are the lines of kprobe_events that are skprobe's.
+// definitions are the lines of kprobe_events and uprobe_events that are
+// skprobe's.
 func definitions(t testing.TB) []string {
 	t.Helper()
-	text, err := os.ReadFile("/sys/kernel/tracing/kprobe_events")
+	tfs, err := tracefs.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer tfs.Close()
 	var all []string
-	for line := range strings.Lines(string(text)) {
-		if strings.Contains(line, ":skprobe_") {
-			all = append(all, strings.TrimSpace(line))
+	for _, file := range []string{"kprobe_events", "uprobe_events"} {
+		text, err := os.ReadFile(tfs.Root() + "/" + file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(line, ":skprobe_") {
+				all = append(all, strings.TrimSpace(line))
+			}
 		}
 	}
 	return all
@@ -135,6 +153,6 @@ func definitions(t testing.TB) []string {
 func nothingLeft(t testing.TB) {
 	t.Helper()
 	if left := definitions(t); len(left) > 0 {
-		t.Errorf("left in kprobe_events: %q", left)
+		t.Errorf("left definitions: %q", left)
 	}
 }

@@ -72,6 +72,9 @@ Several probes, each an argument of its own, can be given. PLACE is one of
   MODULE:FUNCTION                a function of this module
   t:GROUP:EVENT                  a tracepoint, with all that it records if no
                                  fields are named
+  u:FILE:FUNCTION                a function of a program or library, also with
+                                 +OFFSET or %return; FILE is a path, or a name:
+                                 u:libc.so.6:getaddrinfo
 
 Names may be patterns of *, ? and [a-z]: 'tcp_*', 'bridge:*', 't:syscalls:*'.
 Those that cannot be probed, or do not have the fields, are counted and left out.

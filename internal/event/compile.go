@@ -27,6 +27,9 @@ type Compiled struct {
 	// Tracepoint: Symbol is a static event, "group:event". There is nothing
 	// to define, unless it has an EventProbe.
 	Tracepoint bool
+	// User is where in a file a function of a program or library is, nil for
+	// places in the kernel.
+	User *UserFunc
 	// EventProbe: an event probe on the static event fetches all fields.
 	EventProbe bool
 	Entry      *Half // nil for a return probe that needs no entry
@@ -74,7 +77,10 @@ type target struct {
 }
 
 func (p *Program) compile(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
-	if pr.Tracepoint == "" {
+	switch {
+	case pr.File != "":
+		return p.compileAs(src, pr, k, p.compileUser)
+	case pr.Tracepoint == "":
 		return p.compileAs(src, pr, k, p.compileFunc)
 	}
 	columns, missing := len(p.cols), len(p.Missing)

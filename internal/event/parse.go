@@ -52,14 +52,18 @@ type word struct {
 	pos  int
 }
 
-// splitFields splits at white space outside parentheses and brackets. Space
+// splitFields splits at white space outside parentheses, brackets and quotation
+// marks, in which a path may be. Space
 // around an operator inside a field is not possible: the next field would
 // begin there.
 func splitFields(text string) ([]word, error) {
 	var words []word
-	depth, start := 0, -1
+	depth, start, quoted := 0, -1, false
 	for i, c := range text {
 		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
 		case c == '(' || c == '[':
 			depth++
 		case c == ')' || c == ']':
@@ -68,7 +72,7 @@ func splitFields(text string) ([]word, error) {
 			}
 		}
 		space := c == ' ' || c == '\t' || c == '\n'
-		if space && depth == 0 {
+		if space && depth == 0 && !quoted {
 			if start >= 0 {
 				words = append(words, word{text[start:i], start})
 				start = -1
@@ -79,6 +83,9 @@ func splitFields(text string) ([]word, error) {
 	}
 	if depth > 0 {
 		return nil, &ParseError{text, len(text), "a parenthesis is not closed"}
+	}
+	if quoted {
+		return nil, &ParseError{text, len(text), "a quotation mark is not closed"}
 	}
 	if start >= 0 {
 		words = append(words, word{text[start:], start})

@@ -3,6 +3,7 @@ package event
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -132,4 +133,38 @@ func FuzzParseProbe(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestParsePlaces(t *testing.T) {
+	for text, want := range map[string]Probe{
+		"t:sched:sched_switch":           {Tracepoint: "sched:sched_switch", All: true},
+		"t:sched:sched_switch next_pid":  {Tracepoint: "sched:sched_switch"},
+		"t:syscalls:*":                   {Tracepoint: "syscalls:*", Glob: true},
+		"tcp_*":                          {Funcs: []string{"tcp_*"}, Glob: true},
+		"nf-conntrack:*_[a-c]%return":    {Funcs: []string{"nf-conntrack:*_[a-c]"}, Glob: true, Return: true},
+		"u:/bin/bash:readline":           {File: "/bin/bash", Funcs: []string{"readline"}},
+		"u:libc.so.6:get*%return":        {File: "libc.so.6", Funcs: []string{"get*"}, Glob: true, Return: true},
+		`u:"/a b:c/d":f+0x10`:            {File: "/a b:c/d", Funcs: []string{"f"}, Offset: 16},
+		"u:./x:net/http.(*Client).do x":  {File: "./x", Funcs: []string{"net/http.(*Client).do"}, Glob: true},
+		"u:/x:slices.Sort[go.shape.int]": {File: "/x", Funcs: []string{"slices.Sort[go.shape.int]"}, Glob: true},
+	} {
+		src, err := ParseProbe(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		got := src.Probes[0]
+		got.Fields = nil
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s = %+v, want %+v", text, got, want)
+		}
+	}
+	for text, msg := range map[string]string{
+		"t:sched": "t:GROUP:EVENT", "t::x": "t:GROUP:EVENT", "t:a:b+4": "cannot be in the name", "tcp_*+4": "not in all", "u:/x": "u:FILE:FUNCTION",
+		"u::f": "u:FILE:FUNCTION", "u:/x:": "u:FILE:FUNCTION", `u:"/x y:f`: "quotation mark", ":f": "MODULE:FUNCTION", "m:": "MODULE:FUNCTION", "a:b:c": "cannot be",
+	} {
+		if _, err := ParseProbe(text); err == nil || !strings.Contains(err.Error(), msg) {
+			t.Errorf("%s: %v, want %s", text, err, msg)
+		}
+	}
 }

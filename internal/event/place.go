@@ -10,7 +10,7 @@ import (
 //
 //	FUNCTION[+OFFSET][%return]    of the kernel, MODULE:FUNCTION of a module
 //	t:GROUP:EVENT                 a tracepoint
-//	u:FILE:FUNCTION[+OFFSET][%return]    of a program or library
+//	u:FILE:FUNCTION[+OFFSET][%return]    of a program or library; a path with spaces in quotation marks
 //
 // A name with *, ? or [a-z] stands for all that match.
 func parsePlace(text string, w word) (Probe, error) {
@@ -26,7 +26,7 @@ func parsePlace(text string, w word) (Probe, error) {
 	}
 	module, name, in := strings.Cut(p.Funcs[0], ":")
 	for i, c := range []byte(p.Funcs[0]) {
-		if !isNameByte(c) && c != '.' && !isGlobByte(c) && (!in || i > len(module) || c != ':' && c != '-') {
+		if !isNameByte(c) && c != '.' && !isGlobByte(c) && !isRange(p.Funcs[0], i) && (!in || i > len(module) || c != ':' && c != '-') {
 			return p, &ParseError{text, w.pos + i, fmt.Sprintf("%q cannot be in the name of a function", c)}
 		}
 	}
@@ -90,7 +90,7 @@ func parseUser(text string, w word) (Probe, error) {
 		return Probe{}, &ParseError{text, w.pos, "a function of a program or library is written u:FILE:FUNCTION, for example u:/bin/bash:readline"}
 	}
 	p, err := parseFunction(text, word{function, w.pos + 2 + i + 1})
-	p.File = file
+	p.File = strings.Trim(file, `"`)
 	return p, err
 }
 
@@ -98,3 +98,8 @@ func parseUser(text string, w word) (Probe, error) {
 func isGlob(name string) bool { return strings.ContainsAny(name, "*?[") }
 
 func isGlobByte(c byte) bool { return strings.IndexByte("*?[]^", c) >= 0 }
+
+// isRange tells whether the byte at i of a pattern is the - of [a-z].
+func isRange(name string, i int) bool {
+	return name[i] == '-' && strings.LastIndexByte(name[:i], '[') > strings.LastIndexByte(name[:i], ']')
+}

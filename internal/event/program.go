@@ -23,6 +23,9 @@ type Kernel struct {
 	// EventProbe tells whether an event probe can be attached to a static
 	// event; the error says why not. nil: it cannot.
 	EventProbe func(tracepoint string) error
+	// User finds a function of a program or library; the error says why there
+	// is none.
+	User func(file, function string) (UserFunc, error)
 	// Symbol writes kernel addresses for people; nil: as numbers.
 	Symbol Symbolizer
 }

@@ -46,6 +46,7 @@ type attached struct {
 	notes   []string         // for -v
 
 	patterns []*pattern
+	users    *userFuncs
 }
 
 // attach compiles the tool for this kernel and defines its probes. Where the
@@ -94,10 +95,16 @@ func isNoFunction(err error) bool {
 }
 
 func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser) (_ *attached, err error) {
+	users := &userFuncs{tfs: tfs, pids: cfg.PIDs}
+	defer func() {
+		if err != nil {
+			users.close()
+		}
+	}()
 	k := event.Kernel{Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs, types),
-		EventProbe: eventProbes(tfs, cfg), Symbol: symbolizer(), Arch: arch}
+		EventProbe: eventProbes(tfs, cfg), User: users.find, Symbol: symbolizer(), Arch: arch}
 	c.noKprobes = !hasKprobes(tfs)
-	tool, patterns, err := expand(cfg.Tool, tfs, c)
+	tool, patterns, err := expand(cfg.Tool, tfs, c, users)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +129,7 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	if err != nil {
 		return nil, err
 	}
-	a := &attached{program: p, owners: p.NewOwners(), shown: where.Program(), counts: counts, patterns: patterns}
+	a := &attached{program: p, owners: p.NewOwners(), shown: where.Program(), counts: counts, patterns: patterns, users: users}
 	if cfg.Tool.Reduce != nil {
 		a.reduce = cfg.Tool.Reduce(&p.Schema, cfg.Settings)
 	}
@@ -183,7 +190,7 @@ func (a *attached) define(tfs *tracefs.FS, c *event.Compiled, h *event.Half, res
 		probe, err = kprobe.OpenTracepoint(tfs, c.Symbol)
 		a.notes = append(a.notes, "tracepoint "+c.Symbol)
 	} else {
-		probe, err = openProbe(tfs, spec(c, h, len(a.sources)))
+		probe, err = openProbe(tfs, spec(c, h, len(a.sources)), c.Of != "")
 	}
 	if err != nil {
 		return refusal(c, h, err)
@@ -206,8 +213,10 @@ func (a *attached) define(tfs *tracefs.FS, c *event.Compiled, h *event.Half, res
 // wait; by default the kernel sees ten, or two for each CPU.
 const maxActive = 2048
 
-func openProbe(tfs *tracefs.FS, spec kprobe.Spec) (*kprobe.Probe, error) {
-	if spec.Return {
+// openProbe defines a probe. For one of many, memory for so many calls of each
+// would be too much; those of programs have no such number.
+func openProbe(tfs *tracefs.FS, spec kprobe.Spec, ofMany bool) (*kprobe.Probe, error) {
+	if spec.Return && spec.File == "" && !ofMany {
 		many := spec
 		many.MaxActive = maxActive
 		probe, err := kprobe.Open(tfs, many)
@@ -274,6 +283,9 @@ func spec(c *event.Compiled, h *event.Half, n int) kprobe.Spec {
 	if c.EventProbe {
 		return kprobe.Spec{Event: kprobe.EventName(c.Symbol, n), Tracepoint: c.Symbol, Args: h.Plan.Args}
 	}
+	if u := c.User; u != nil {
+		return kprobe.Spec{Event: kprobe.EventName(h.Symbol, n), Symbol: h.Symbol, File: u.Path, Offset: u.Offset, Return: c.IsReturn(h), Args: h.Plan.Args}
+	}
 	return kprobe.Spec{Event: kprobe.EventName(h.Symbol, n), Symbol: h.Symbol, Offset: c.Offset, Return: c.IsReturn(h), Args: h.Plan.Args}
 }
 
@@ -283,6 +295,7 @@ func (a *attached) close() error {
 	for _, s := range a.sources {
 		errs = append(errs, s.probe.Close())
 	}
+	a.users.close()
 	return errors.Join(errs...)
 }
 
@@ -319,7 +332,7 @@ func explain(err error) error {
 	switch {
 	case err == nil || errors.As(err, &status):
 		return err
-	case errors.As(err, &where), errors.As(err, &parse), errors.Is(err, fetchargs.ErrLimit):
+	case errors.As(err, &where), errors.As(err, &parse), errors.As(err, new(*event.UserError)), errors.Is(err, fetchargs.ErrLimit):
 		return &Error{Status: ExitUsage, Err: err}
 	case errors.As(err, &expr):
 		return &Error{Status: ExitUsage, Err: suggest(err, expr)}

@@ -53,8 +53,8 @@ func (p *pattern) String() string {
 
 // expand puts in place of each source that is a pattern one for each place that
 // matches. A place that turns out to be impossible does not stop the others.
-func expand(t *event.Tool, tfs *tracefs.FS, c *chooser) (*event.Tool, []*pattern, error) {
-	isPattern := func(s event.Source) bool { return len(s.Probes) == 1 && s.Probes[0].Glob }
+func expand(t *event.Tool, tfs *tracefs.FS, c *chooser, users *userFuncs) (*event.Tool, []*pattern, error) {
+	isPattern := func(s event.Source) bool { return len(s.Probes) == 1 && s.Probes[0].Glob && !users.has(&s.Probes[0]) }
 	if !slices.ContainsFunc(t.Events, isPattern) {
 		return t, nil, nil
 	}
@@ -68,8 +68,13 @@ func expand(t *event.Tool, tfs *tracefs.FS, c *chooser) (*event.Tool, []*pattern
 		}
 		p := &pattern{text: src.Name, what: "functions", refused: map[string]int{}, symbols: map[string]kernel.Symbol{}}
 		list := p.functions
-		if src.Probes[0].Tracepoint != "" {
+		switch {
+		case src.Probes[0].Tracepoint != "":
 			p.what, list = "tracepoints", p.tracepoints
+		case src.Probes[0].File != "":
+			list = func(src event.Source, _ *tracefs.FS, _ *chooser) ([]event.Source, error) {
+				return p.userFunctions(src, users)
+			}
 		}
 		sources, err := list(src, tfs, c)
 		switch {

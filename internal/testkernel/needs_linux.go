@@ -86,6 +86,15 @@ func Kprobes() error {
 	return f.Close()
 }
 
+// Uprobes are probes of programs. They need no kprobes; whether the kernel has them is seen by its way to make them without tracefs
+// (4.17), and skprobe mounts that where it is not.
+func Uprobes() error {
+	if _, err := os.Stat("/sys/bus/event_source/devices/uprobe"); err != nil {
+		return fmt.Errorf("uprobe events (%w)", err)
+	}
+	return nil
+}
+
 // BTF is the kernel's own type information.
 func BTF() error {
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
