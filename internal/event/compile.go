@@ -148,7 +148,7 @@ func (p *Program) compileFunc(src *Source, pr *Probe, k Kernel) (*Compiled, erro
 	}
 	c := newCompiled(src, symbol, k)
 	c.Offset = pr.Offset
-	t, err := k.target(symbol, pr.NonNull)
+	t, err := k.target(symbol, pr.NonNull, pr.Params)
 	if err != nil {
 		return nil, err
 	}
@@ -173,9 +173,12 @@ func newHalf(symbol string, t fetchargs.Target) *Half {
 }
 
 // target is a function for whose start expressions are resolved.
-func (k *Kernel) target(symbol string, nonNull []string) (fetchargs.Target, error) {
+func (k *Kernel) target(symbol string, nonNull []string, params string) (fetchargs.Target, error) {
 	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect, NonNull: nonNull}
 	proto, err := k.Types.FuncNamed(symbol)
+	if params != "" && errors.Is(err, fetchargs.ErrNoType) {
+		proto, err = fetchargs.Prototype(symbol, params, k.Types)
+	}
 	if err != nil && !errors.Is(err, fetchargs.ErrNoType) {
 		return t, err
 	}
@@ -198,7 +201,7 @@ func (p *Program) bindInner(c *Compiled, in *Inner, k Kernel) error {
 		}
 		return nil
 	}
-	t, err := k.target(symbol, in.NonNull)
+	t, err := k.target(symbol, in.NonNull, "")
 	if err != nil {
 		return err
 	}

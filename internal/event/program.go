@@ -37,6 +37,8 @@ type Program struct {
 	Probes []*Compiled
 	// Skipped are optional probes that this kernel cannot have, and why.
 	Skipped []*SkipError
+	// Without are those of them with which all of an event's probes went.
+	Without []error
 	// Missing are fields that cannot be found in this kernel's layouts:
 	// [*FieldError]. Their columns are absent, and so are those that would be
 	// made from them.
@@ -66,11 +68,14 @@ func Compile(t *Tool, want func(*Source) bool, columns []string, k Kernel) (*Pro
 			continue
 		}
 		p.owners = p.owners || src.Softirq && (src.Socket != "" || src.Hidden)
-		n := len(p.Probes)
+		n, skipped := len(p.Probes), len(p.Skipped)
 		for j := range src.Probes {
 			if err := p.add(src, &src.Probes[j], k); err != nil {
 				return nil, err
 			}
+		}
+		if len(p.Probes) == n && !src.Hidden && len(p.Skipped) > skipped {
+			p.Without = append(p.Without, p.Skipped[skipped])
 		}
 		if (len(p.Probes) > n || len(src.Probes) == 0) && !src.Hidden {
 			p.Schema.Events = append(p.Schema.Events, src.Name)

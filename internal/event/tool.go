@@ -99,6 +99,10 @@ type Probe struct {
 	// Inner, of a return probe, has fields from a function that the probed
 	// one calls meanwhile.
 	Inner *Inner
+	// Params are the function's parameters in C, where they are the same on all
+	// kernels: "struct sk_buff *skb, struct net_device *dev". They are for
+	// layouts that know no prototypes, and for modules without BTF.
+	Params string
 	// Optional: a kernel without any of the functions does not need it.
 	Optional bool
 	// Types are types without which the kernel does not have what the probe

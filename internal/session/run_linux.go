@@ -210,6 +210,9 @@ func (r *run) announce() {
 	for _, p := range r.attached.patterns {
 		fmt.Fprintln(w, p)
 	}
+	for _, err := range r.attached.program.Without {
+		fmt.Fprintln(w, "skprobe: warning: an event cannot be had on this kernel:", err)
+	}
 	if missing := absentColumns(r.attached.program); len(missing) > 0 {
 		fmt.Fprintf(w, "%s%s (-v says why)\n", AbsentColumns, strings.Join(missing, ", "))
 	}

@@ -34,12 +34,12 @@ skprobe arp --where 'dev == "eth0"'`,
 		Flag:    "in",
 		Short:   "an ARP packet comes in",
 		Softirq: true,
-		Probes:  []event.Probe{{Funcs: []string{"arp_rcv"}, NonNull: []string{"skb", "dev"}, Fields: arpFields("dev")}},
+		Probes:  []event.Probe{{Funcs: []string{"arp_rcv"}, Params: "struct sk_buff *skb, struct net_device *dev", NonNull: []string{"skb", "dev"}, Fields: arpFields("dev")}},
 	}, {
 		Name:   "arp.out",
 		Flag:   "out",
 		Short:  "an ARP packet goes out",
-		Probes: []event.Probe{{Funcs: []string{"arp_xmit"}, NonNull: []string{"skb"}, Fields: arpFields("skb->dev")}},
+		Probes: []event.Probe{{Funcs: []string{"arp_xmit"}, Params: "struct sk_buff *skb", NonNull: []string{"skb"}, Fields: arpFields("skb->dev")}},
 	}, {
 		Name:    "nd.in",
 		Flag:    "nd-in",
@@ -47,6 +47,7 @@ skprobe arp --where 'dev == "eth0"'`,
 		Softirq: true,
 		Probes: []event.Probe{{
 			Funcs:    []string{"ndisc_rcv"},
+			Params:   "struct sk_buff *skb",
 			NonNull:  []string{"skb"},
 			Optional: true, // CONFIG_IPV6
 			Fields: append([]event.Field{
@@ -60,7 +61,7 @@ skprobe arp --where 'dev == "eth0"'`,
 		Short: "a packet of IPv6's neighbour discovery goes out",
 		Probes: []event.Probe{{
 			// Its packet has no header of IPv6 yet: skb->data is that of ICMPv6.
-			Funcs:    []string{"ndisc_send_skb"},
+			Funcs:    []string{"ndisc_send_skb"}, // its parameters were others before 3.12
 			NonNull:  []string{"skb"},
 			Optional: true,
 			Fields: append([]event.Field{

@@ -33,20 +33,20 @@ skprobe icmp --in --where 'quoted_daddr != nil'`,
 		Short:   "a message comes in",
 		Softirq: true,
 		Probes: []event.Probe{
-			{Funcs: []string{"icmp_rcv"}, NonNull: []string{"skb"}, Fields: icmpIn()},
-			{Funcs: []string{"icmpv6_rcv"}, NonNull: []string{"skb"}, Optional: true, Fields: icmpIn()},
+			{Funcs: []string{"icmp_rcv"}, Params: "struct sk_buff *skb", NonNull: []string{"skb"}, Fields: icmpIn()},
+			{Funcs: []string{"icmpv6_rcv"}, Params: "struct sk_buff *skb", NonNull: []string{"skb"}, Optional: true, Fields: icmpIn()},
 		},
 	}, {
 		Name:  "icmp.out",
 		Flag:  "out",
 		Short: "a message goes out",
 		Probes: []event.Probe{
-			{Funcs: []string{"__ip_local_out"}, NonNull: []string{"skb"},
+			{Funcs: []string{"__ip_local_out"}, NonNull: []string{"skb"}, Optional: true,
 				Rare:   []event.Cond{{Field: "protocol", Op: event.Equals, Num: protoICMP}},
-				Fields: icmpOut("((struct iphdr *)skb->data)->protocol")},
+				Fields: icmpOut("*((u8 *)skb->data + 9)")},
 			{Funcs: []string{"ip6_local_out"}, NonNull: []string{"skb"}, Optional: true,
 				Rare:   []event.Cond{{Field: "protocol", Op: event.Equals, Num: protoICMP6}},
-				Fields: icmpOut("((struct ipv6hdr *)skb->data)->nexthdr")},
+				Fields: icmpOut("*((u8 *)skb->data + 6)")},
 		},
 	}},
 	Columns: []string{"proto", "saddr", "daddr", "icmp_type", "icmp_code", "icmp_id", "icmp_seq", "dev",
@@ -65,7 +65,8 @@ func icmpIn() []event.Field {
 	return []event.Field{icmpMessage(), {Name: "dev", Expr: "skb->dev->name", Help: "device through which it came in"}, event.DevNetNS("skb->dev")}
 }
 
-// icmpOut are those of one that goes out. It has no device yet.
+// icmpOut are those of one that goes out, with the place of the protocol in its
+// IP header, which skb->data is then. It has no device yet.
 func icmpOut(protocol string) []event.Field {
 	return []event.Field{icmpMessage(), {Name: "protocol", Expr: protocol, Kind: event.Uint, Hidden: true}, event.ParamNetNS("net")}
 }
