@@ -118,6 +118,10 @@ func TestPositions(t *testing.T) {
 				}
 			}
 			delete(got, FieldPayload)
+			delete(got, FieldFrame)
+			if tt.want&unsetLen == 0 { // the bytes are others there
+				checkFrame(t, p, w, tt.frame, tt.want&mac != 0, tt.want&network != 0)
+			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("want (-), got (+):\n%s", diff)
 			}
@@ -137,7 +141,7 @@ func TestDroppedFrame(t *testing.T) {
 	p := decode(t, w)
 	want := map[Field]string{
 		FieldDmac: wireLoopback, FieldSmac: "00:00:5e:00:53:00", FieldEtherType: "0x4321",
-		FieldPayload: "64", FieldPayloadSize: "46",
+		FieldPayload: "64", FieldPayloadSize: "46", FieldFrame: "50 60 true",
 	}
 	if diff := cmp.Diff(want, values(p)); diff != "" {
 		t.Error(diff)
@@ -155,9 +159,11 @@ func TestCutBefore(t *testing.T) {
 	s := received(frame, 14, 0x0800)
 	full := values(decode(t, s.window(-64, 200)))
 	delete(full, FieldPayload)
+	delete(full, FieldFrame)
 	for start := -64; start < len(frame); start++ {
 		got := values(decode(t, s.window(start, 200)))
 		delete(got, FieldPayload)
+		delete(got, FieldFrame)
 		for f, v := range got {
 			if full[f] != v {
 				t.Errorf("window from %d: %s is %q, not %q", start, f, v, full[f])

@@ -14,6 +14,7 @@ const (
 	etherAll   = 0x0003 // skb->protocol of some frames sent by a packet socket
 	ether8022  = 0x0004 // skb->protocol of 802.3 frames with an LLC header
 	etherAddrs = 12     // bytes of the two addresses
+	vlanLen    = 4      // bytes of a tag
 )
 
 func isVLAN(t uint16) bool { return t == etherVLAN || t == etherQinQ }
@@ -76,12 +77,8 @@ func (p *Packet) ethernet(c *cursor, at int, protocol uint16) (l3 int, ok bool) 
 	next := at + etherAddrs + 2
 	agreed := !known || typeAgrees(t, protocol)
 	there = there || next == goal && agreed
-	var (
-		tags [2]VLAN
-		n    uint8
-		cut  bool
-	)
-	for s = s[2:]; isVLAN(t) && int(n) < len(tags); s = s[4:] {
+	tags, n, cut := p.VLANs, p.NVLAN, false
+	for s = s[2:]; isVLAN(t) && int(n) < len(tags); s = s[vlanLen:] {
 		if len(s) < 4 {
 			cut = true
 			break
@@ -89,7 +86,7 @@ func (p *Packet) ethernet(c *cursor, at int, protocol uint16) (l3 int, ok bool) 
 		tags[n] = VLAN{TPID: t, TCI: binary.BigEndian.Uint16(s)}
 		n++
 		t = binary.BigEndian.Uint16(s[2:])
-		next += 4
+		next += vlanLen
 		agreed = agreed || typeAgrees(t, protocol)
 		there = there || next == goal && agreed
 	}
@@ -111,6 +108,7 @@ func (p *Packet) ethernet(c *cursor, at int, protocol uint16) (l3 int, ok bool) 
 		p.Smac = MAC(b)
 		p.set(FieldSmac)
 	}
+	p.frame(c, at, true)
 	if n > 0 {
 		p.VLANs, p.NVLAN = tags, n
 		p.set(FieldVLAN)

@@ -44,10 +44,22 @@ const (
 	FieldQuotedProto
 	FieldQuotedSport
 	FieldQuotedDport
+	FieldTunnel
+	FieldTunnelID
+	FieldInnerDmac
+	FieldInnerSmac
+	FieldInnerEtherType
+	FieldInnerProto
+	FieldInnerSaddr
+	FieldInnerDaddr
+	FieldInnerSport
+	FieldInnerDport
+	FieldInnerFlags
 	FieldPayload // PayloadOff, PayloadLen
 	FieldPayloadSize
+	FieldFrame // FrameLink, FrameOff, FrameLen, FrameSize
 
-	// NumFields is the number of fields. Inner headers of tunnels will follow.
+	// NumFields is the number of fields.
 	NumFields
 )
 
@@ -60,7 +72,9 @@ var fieldNames = [NumFields]string{
 	"udp_len",
 	"icmp_type", "icmp_code", "icmp_id", "icmp_seq", "icmp_mtu", "nd_target",
 	"quoted_saddr", "quoted_daddr", "quoted_proto", "quoted_sport", "quoted_dport",
-	"payload", "payload_size",
+	"tunnel", "tunnel_id", "inner_dmac", "inner_smac", "inner_ethertype", "inner_proto", "inner_saddr", "inner_daddr",
+	"inner_sport", "inner_dport", "inner_flags",
+	"payload", "payload_size", "frame",
 }
 
 // String is the field's name in output and expressions: "smac", "dport".

@@ -100,10 +100,7 @@ func (p *Packet) quoted(c *cursor, h *ipHeader, kind uint16) {
 	}
 	p.QuotedProto = q.proto
 	p.set(FieldQuotedProto)
-	if q.l4 < 0 || q.laterFragment() || !hasPorts(q.proto) {
-		return
-	}
-	s := inner.from(q.l4, q.end)
+	s := q.portBytes(&inner)
 	if len(s) >= 2 {
 		p.QuotedSport = binary.BigEndian.Uint16(s)
 		p.set(FieldQuotedSport)

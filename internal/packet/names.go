@@ -7,11 +7,14 @@ import "strconv"
 const (
 	protoHopByHop = 0
 	protoICMP     = 1
+	protoIPIP     = 4
 	protoTCP      = 6
 	protoUDP      = 17
 	protoDCCP     = 33
+	protoIPv6     = 41
 	protoRouting  = 43
 	protoFragment = 44
+	protoGRE      = 47
 	protoICMP6    = 58
 	protoNoNext   = 59
 	protoDestOpts = 60
@@ -22,12 +25,12 @@ const (
 var protoNames = [256]string{
 	protoICMP:    "icmp",
 	2:            "igmp",
-	4:            "ipip",
+	protoIPIP:    "ipip",
 	protoTCP:     "tcp",
 	protoUDP:     "udp",
 	protoDCCP:    "dccp",
-	41:           "ipv6", // IPv6 in IPv4 or IPv6
-	47:           "gre",
+	protoIPv6:    "ipv6", // IPv6 in IPv4 or IPv6
+	protoGRE:     "gre",
 	50:           "esp",
 	51:           "ah",
 	protoICMP6:   "icmp6",

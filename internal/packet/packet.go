@@ -24,9 +24,8 @@ import "net/netip"
 // MAC is an Ethernet address in the order of its bytes on the wire.
 type MAC = [6]byte
 
-// VLAN is one 802.1Q or 802.1ad tag that is in the bytes of the frame. The
-// kernel usually moves the outermost tag to skb->vlan_tci, and then it is not
-// in the bytes.
+// VLAN is one 802.1Q or 802.1ad tag: in the bytes of the frame, or, as is usual
+// for the outermost, beside them in [Window.Tag].
 type VLAN struct {
 	TPID uint16 // 0x8100 or 0x88a8
 	TCI  uint16 // priority (3 bits), DEI (1 bit), VLAN id (12 bits)
@@ -48,7 +47,7 @@ type Packet struct {
 	// the kernel's own (include/uapi/linux/if_ether.h), such as 0x0004 for
 	// an 802.3 frame with an LLC header.
 	EtherType uint16
-	VLANs     [2]VLAN // outermost first; the first NVLAN were seen
+	VLANs     [3]VLAN // outermost first; the first NVLAN were seen
 	NVLAN     uint8
 
 	// ARP for IPv4 over Ethernet, RFC 826; names as in struct arphdr.
@@ -86,8 +85,20 @@ type Packet struct {
 	QuotedProto              uint8
 	QuotedSaddr, QuotedDaddr netip.Addr
 	QuotedSport, QuotedDport uint16
-	PayloadOff, PayloadLen   int    // index in Window.Bytes, and bytes that lie there
-	PayloadSize              uint32 // bytes in the packet, in the window or not
+
+	// The packet in a tunnel, as far as its headers are in the window.
+	Tunnel   TunnelType
+	TunnelID uint32 // VXLAN and Geneve network identifier, GRE key
+	Inner    Inner
+
+	PayloadOff, PayloadLen int    // index in Window.Bytes, and bytes that lie there
+	PayloadSize            uint32 // bytes in the packet, in the window or not
+
+	// The frame, from the link layer on if FrameLink, otherwise from the IP
+	// header on.
+	FrameLink          bool
+	FrameOff, FrameLen int    // index in Window.Bytes, and bytes that lie there
+	FrameSize          uint32 // bytes on the wire, with the tag that lies beside
 }
 
 // Has tells whether the field was seen.
@@ -121,6 +132,10 @@ func (p *Packet) Decode(w *Window) {
 	if known && !isVLAN(w.Protocol) {
 		p.EtherType = w.Protocol
 		p.set(FieldEtherType)
+	}
+	if w.Tagged {
+		p.VLANs[0], p.NVLAN = w.Tag, 1
+		p.set(FieldVLAN)
 	}
 	c, ok := w.cursor()
 	if !ok {
@@ -159,6 +174,7 @@ func (p *Packet) Decode(w *Window) {
 		// in a whole frame, which a packet socket sends.
 		var h ipHeader
 		if h.decode(&c, l3, kind, w.Protocol != 0 || linkSeen) {
+			p.frame(&c, l3, false)
 			p.network(&c, &h)
 		}
 	case etherARP:
@@ -182,7 +198,7 @@ func (p *Packet) transport(c *cursor, h *ipHeader) {
 		hlen, size = p.ports(h.proto, s)
 		if hlen >= 0 && size >= hlen && size < h.end-h.l4 {
 			p.payload(c, h.l4+hlen, h.l4+size)
-			return
+			hlen = -1
 		}
 	case protoICMP:
 		if h.version == 4 {
@@ -198,6 +214,7 @@ func (p *Packet) transport(c *cursor, h *ipHeader) {
 	if hlen >= 0 {
 		p.payload(c, h.l4+hlen, h.end)
 	}
+	p.tunnel(c, h)
 }
 
 // payload notes that the payload lies from index at up to index end.

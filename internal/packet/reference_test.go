@@ -416,8 +416,8 @@ func TestReference(t *testing.T) {
 }
 
 // compareReceived compares the frame as it is received with want, but fields of
-// quoted packets only where want has them, if so told.
-func compareReceived(t testing.TB, frame []byte, want map[Field]string, ignoreQuoted bool) {
+// packets within the packet only where want has them, if so told.
+func compareReceived(t testing.TB, frame []byte, want map[Field]string, ignoreWithin bool) {
 	t.Helper()
 	s := received(frame, 14, uint16(frame[12])<<8|uint16(frame[13]))
 	const start = -64
@@ -428,9 +428,11 @@ func compareReceived(t testing.TB, frame []byte, want map[Field]string, ignoreQu
 		fmt.Sscan(off, &n)
 		want[FieldPayload] = fmt.Sprint(n - 14 - start)
 	}
+	want[FieldFrame] = fmt.Sprint(-14-start, len(frame), true)
+	checkFrame(t, p, w, frame, true, true)
 	got := values(p)
 	for f := range got {
-		if _, ok := want[f]; !ok && ignoreQuoted && isQuoted(f) {
+		if _, ok := want[f]; !ok && ignoreWithin && isWithin(f) {
 			delete(got, f)
 		}
 	}

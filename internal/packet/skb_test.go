@@ -149,9 +149,33 @@ func value(p *Packet, f Field) string {
 		return fmt.Sprint(p.QuotedSport)
 	case FieldQuotedDport:
 		return fmt.Sprint(p.QuotedDport)
+	case FieldTunnel:
+		return p.Tunnel.String()
+	case FieldTunnelID:
+		return fmt.Sprint(p.TunnelID)
+	case FieldInnerDmac:
+		return string(AppendMAC(nil, p.Inner.Dmac))
+	case FieldInnerSmac:
+		return string(AppendMAC(nil, p.Inner.Smac))
+	case FieldInnerEtherType:
+		return string(AppendEtherType(nil, p.Inner.EtherType))
+	case FieldInnerProto:
+		return string(AppendProto(nil, p.Inner.Proto))
+	case FieldInnerSaddr:
+		return p.Inner.Saddr.String()
+	case FieldInnerDaddr:
+		return p.Inner.Daddr.String()
+	case FieldInnerSport:
+		return fmt.Sprint(p.Inner.Sport)
+	case FieldInnerDport:
+		return fmt.Sprint(p.Inner.Dport)
+	case FieldInnerFlags:
+		return p.Inner.Flags.String()
 	case FieldPayload:
 		// Where it begins; how much of it there is depends on the window.
 		return fmt.Sprint(p.PayloadOff)
+	case FieldFrame:
+		return fmt.Sprint(p.FrameOff, p.FrameSize, p.FrameLink)
 	case FieldPayloadSize:
 		return fmt.Sprint(p.PayloadSize)
 	}
@@ -203,6 +227,9 @@ func decode(t testing.TB, w *Window) *Packet {
 		if p.PayloadOff < c.lo || p.PayloadLen < 0 || p.PayloadOff+p.PayloadLen > c.hi || len(p.Payload(w)) != p.PayloadLen {
 			t.Fatalf("payload %d+%d is outside %d..%d", p.PayloadOff, p.PayloadLen, c.lo, c.hi)
 		}
+	}
+	if c, ok := w.cursor(); p.Has(FieldFrame) && (!ok || p.FrameOff < c.lo || p.FrameLen <= 0 || p.FrameOff+p.FrameLen > c.hi || int(p.FrameSize) < p.FrameLen) {
+		t.Fatalf("frame %d+%d of %d is outside %d..%d", p.FrameOff, p.FrameLen, p.FrameSize, c.lo, c.hi)
 	}
 	return p
 }

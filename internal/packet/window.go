@@ -16,6 +16,10 @@ type Window struct {
 	// Len is skb->len: the bytes from Data to the end of the packet. DataLen is
 	// skb->data_len: how many of these are in fragments, not after Data.
 	Len, DataLen uint32
+	// Tag is the VLAN tag that the kernel keeps beside the frame, in
+	// skb->vlan_proto and vlan_tci; there is one if Tagged.
+	Tag    VLAN
+	Tagged bool
 	// Protocol is skb->protocol in host order, 0 where it is not set.
 	Protocol uint16
 	// Start is the address of Bytes[0] relative to Data, in bytes: -64 for a
@@ -42,6 +46,7 @@ type cursor struct {
 	trans  int // the transport header, if transSet
 
 	netSet, macSet, transSet bool
+	tagged                   bool // there is a tag beside the frame
 }
 
 // cursor computes the positions; ok is false where they make no sense, as when
@@ -51,7 +56,7 @@ func (w *Window) cursor() (c cursor, ok bool) {
 		w.Start < -limit || w.Start > limit || w.Len > limit || w.DataLen > w.Len {
 		return c, false
 	}
-	c.b = w.Bytes
+	c.b, c.tagged = w.Bytes, w.Tagged
 	c.data = -int(w.Start)
 	head := c.data - int(w.Data-w.Head)
 	c.end = c.data + int(w.Len)
