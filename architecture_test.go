@@ -48,7 +48,7 @@ var architecture = map[string][]string{
 	"internal/filter": {"internal/event", "github.com/expr-lang/expr/..."},
 	// Events counted by what they have in common, between filter and output, which writes the rows. Pure.
 	"internal/aggregate": {"internal/event"},
-	// Tables, JSON lines, CSV. Pure.
+	// Tables, JSON lines, CSV, packet files. Pure.
 	"internal/output": {"internal/event", "internal/aggregate"},
 
 	// PUBLIC and pure: the language of fetch-args and the compiler to it.

@@ -46,6 +46,7 @@ type runFlags struct {
 	backend   string
 	layout    layoutFlags
 	counts    countFlags
+	packets   packetFlags
 }
 
 type layoutFlags struct {
@@ -191,6 +192,9 @@ func (f *runFlags) config(a *app, t *event.Tool, program []string) (*session.Con
 		return nil, err
 	}
 	if cfg.Where, err = f.conditions(); err != nil {
+		return nil, err
+	}
+	if err := f.packets.apply(cfg); err != nil {
 		return nil, err
 	}
 	if f.netns != "" {

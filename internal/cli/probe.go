@@ -45,6 +45,7 @@ skprobe probe 'inet_sendmsg%return size ret=$retval:errno'`),
 		},
 	}
 	flags.register(cmd.Flags())
+	flags.packets.register(cmd.Flags())
 	completeFlags(cmd)
 	return cmd
 }

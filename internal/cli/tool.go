@@ -49,6 +49,9 @@ func (a *app) tool(t *event.Tool) *cobra.Command {
 	}
 	options.register(t, cmd.Flags())
 	flags.register(cmd.Flags())
+	if t.HasPackets() {
+		flags.packets.register(cmd.Flags())
+	}
 	completeFlags(cmd)
 	return cmd
 }

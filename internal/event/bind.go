@@ -128,14 +128,14 @@ func (p *Program) columns(c *Compiled, b *boundField) error {
 		part := &b.kind.Parts[i]
 		pick := f.pick(part)
 		name := pick.Name
-		if name == "" || slices.Contains(b.lost, part.Expr) {
+		if name == "" || part.OnRequest && !slices.Contains(p.requested, part.Name) || slices.Contains(b.lost, part.Expr) {
 			b.out = append(b.out, -1)
 			continue
 		}
 		if prefix != "" {
 			name = prefix + "_" + name
 		}
-		if err := p.column(c, b, i, Column{Name: name, Help: pick.Help, Kind: part.Kind, Wide: pick.Wide}, f.Hidden); err != nil {
+		if err := p.column(c, b, i, Column{Name: name, Help: pick.Help, Kind: part.Kind, Wide: pick.Wide, Packet: b.kind.Snap != nil}, f.Hidden); err != nil {
 			return err
 		}
 	}

@@ -21,6 +21,9 @@ type Kind struct {
 	Whole bool
 	// Decode turns what was read into values.
 	Decode Decoder
+	// Snap, where it is not nil, returns the kind with n bytes of the packet from
+	// skb->data on.
+	Snap func(n int) *Kind
 	// Append writes a present value as text, as tables and JSON strings
 	// show it. nil: by Class. Where the value's Text is empty, what it writes
 	// must depend on Num and Addr alone: sinks keep it for equal ones.
@@ -78,6 +81,8 @@ type Part struct {
 	// not hold the kernel cannot tell.
 	When *When
 	Wide bool
+	// OnRequest parts are taken only where their column is asked for.
+	OnRequest bool
 }
 
 // When is a condition: the number at Expr equals Value.

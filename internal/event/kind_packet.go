@@ -1,13 +1,11 @@
 package event
 
 import (
-	"cmp"
 	"encoding/binary"
-	"net/netip"
+	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
+	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/internal/packet"
 )
 
@@ -18,9 +16,12 @@ import (
 const (
 	windowStart = -64
 	windowSize  = 160
+	// windowPart is how much of a larger window one fetch can have.
+	windowPart = fetchargs.MaxArray * 8
 )
 
-// The reads of an sk_buff, in the order that packetDecoder expects.
+// The reads of an sk_buff, in the order that packetDecoder expects. Those of the
+// tag follow where it is wanted, and then the window in one or several parts.
 const (
 	skbHead = iota
 	skbData
@@ -30,165 +31,180 @@ const (
 	skbLen
 	skbDataLen
 	skbProtocol
-	skbWindow
+	skbTag
 )
 
-func skbReads(size int) []Read {
-	return []Read{
-		skbHead:      {Expr: "$->head"},
-		skbData:      {Expr: "$->data"},
-		skbNetwork:   {Expr: "$->network_header"},
-		skbTransport: {Expr: "$->transport_header", Optional: true},
-		skbMac:       {Expr: "$->mac_header", Optional: true},
-		skbLen:       {Expr: "$->len"},
-		skbDataLen:   {Expr: "$->data_len"},
-		skbProtocol:  {Expr: "$->protocol", Optional: true},
-		skbWindow:    {Expr: "*((u8 *)$->data - 64)", Size: size},
+// The reads of the VLAN tag that lies beside the frame, from skbTag on.
+const (
+	tagProto = iota
+	tagTCI
+	tagPresent
+	tagAll
+)
+
+var skbReads = []Read{
+	skbHead:      {Expr: "$->head"},
+	skbData:      {Expr: "$->data"},
+	skbNetwork:   {Expr: "$->network_header"},
+	skbTransport: {Expr: "$->transport_header", Optional: true},
+	skbMac:       {Expr: "$->mac_header", Optional: true},
+	skbLen:       {Expr: "$->len"},
+	skbDataLen:   {Expr: "$->data_len"},
+	skbProtocol:  {Expr: "$->protocol", Optional: true},
+}
+
+var tagReads = []Read{
+	tagProto: {Expr: "$->vlan_proto", Optional: true},
+	tagTCI:   {Expr: "$->vlan_tci", Optional: true},
+	// The byte whose lowest bit is vlan_present, 5.0 to 6.1.
+	tagPresent: {Expr: "$->__pkt_vlan_present_offset", Size: 1, Optional: true},
+	// Both of the first two, from 6.2 on: not 0 where there is a tag.
+	tagAll: {Expr: "$->vlan_all", Optional: true},
+}
+
+// windowReads copies size bytes.
+func windowReads(size int) []Read {
+	all := []Read{{Expr: "*((u8 *)$->data - 64)", Size: min(size, windowPart)}}
+	for off := windowPart; off < size; off += windowPart {
+		all = append(all, Read{Expr: fmt.Sprintf("*((u8 *)$->data + %d)", windowStart+off), Size: min(size-off, windowPart)})
 	}
+	return all
 }
 
-// A packetPart says how one column comes from a decoded packet.
-type packetPart struct {
-	Part
-	field packet.Field
-	get   func(p *packet.Packet, v *Value)
-}
+// packetName is the name of the kind.
+const packetName = "packet"
 
-var textOf = func(f func(p *packet.Packet, dst []byte) []byte) func(p *packet.Packet, v *Value) {
-	// The text lives in a buffer of this part, which the next packet
-	// overwrites, as an event's texts do.
-	var buf []byte
-	return func(p *packet.Packet, v *Value) {
-		buf = f(p, buf[:0])
-		v.Text = buf
-	}
-}
-
-func numberOf(f func(p *packet.Packet) uint64) func(p *packet.Packet, v *Value) {
-	return func(p *packet.Packet, v *Value) { v.Num = f(p) }
-}
-
-func addrOf(f func(p *packet.Packet) netip.Addr) func(p *packet.Packet, v *Value) {
-	return func(p *packet.Packet, v *Value) { v.Addr = f(p) }
-}
-
-var plainText = &Kind{Name: "text", Class: Text, Width: 8}
-
-// named is a text that is the name of a number up to most, or the number where
-// it has none.
-func named(what string, width, most int, name func(n int) string) *Kind {
-	var names []string
-	for n := range min(most, 255) + 1 {
-		if s := name(n); s != "" {
-			names = append(names, s)
-		}
-	}
-	return &Kind{Name: what, Class: Text, Width: width, Names: names, Normalize: func(s string) (string, bool) {
-		if n, err := strconv.Atoi(s); err == nil && n >= 0 && n <= most {
-			return cmp.Or(name(n), strconv.Itoa(n)), true
-		}
-		s = strings.ToLower(s)
-		return s, slices.Contains(names, s)
-	}}
-}
-
-func packetParts() []packetPart {
-	number := &Kind{Name: "number", Class: Unsigned, Width: 5, Right: true}
-	wide := &Kind{Name: "number", Class: Unsigned, Width: 10, Right: true}
-	addr := &Kind{Name: "addr", Class: Address, Width: 15}
-	mac := &Kind{Name: "mac", Class: Text, Width: 17, Normalize: normalizeMAC}
-	proto := named("protocol", 8, 255, func(n int) string { return packet.ProtoName(uint8(n)) })
-	operation := named("operation", 8, 65535, func(n int) string { return packet.ArpOpName(uint16(n)) })
-	part := func(name, help string, kind *Kind, field packet.Field, get func(p *packet.Packet, v *Value)) packetPart {
-		return packetPart{Part{Name: name, Help: help, Kind: kind}, field, get}
-	}
-	less := func(p packetPart) packetPart { p.Wide = true; return p }
-	return []packetPart{
-		part("smac", "source MAC", mac, packet.FieldSmac, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendMAC(b, p.Smac) })),
-		part("dmac", "destination MAC", mac, packet.FieldDmac, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendMAC(b, p.Dmac) })),
-		part("ethertype", "EtherType after VLAN tags", EtherType, packet.FieldEtherType, numberOf(func(p *packet.Packet) uint64 { return uint64(p.EtherType) })),
-		less(part("vlan", "VLAN id, where the tag is in the bytes", number, packet.FieldVLAN, numberOf(func(p *packet.Packet) uint64 { return uint64(p.VLANs[0].ID()) }))),
-		less(part("ar_op", "ARP operation", operation, packet.FieldArpOp, textOf(func(p *packet.Packet, b []byte) []byte {
-			if name := packet.ArpOpName(p.ArpOp); name != "" {
-				return append(b, name...)
-			}
-			return appendUnsigned(b, &Value{Num: uint64(p.ArpOp)})
-		}))),
-		less(part("ar_sha", "ARP sender MAC", mac, packet.FieldArpSha, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendMAC(b, p.ArpSha) }))),
-		less(part("ar_sip", "ARP sender IPv4 address", addr, packet.FieldArpSip, addrOf(func(p *packet.Packet) netip.Addr { return p.ArpSip }))),
-		less(part("ar_tha", "ARP target MAC", mac, packet.FieldArpTha, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendMAC(b, p.ArpTha) }))),
-		less(part("ar_tip", "ARP target IPv4 address", addr, packet.FieldArpTip, addrOf(func(p *packet.Packet) netip.Addr { return p.ArpTip }))),
-		part("proto", "IP protocol, after IPv6 extension headers", proto, packet.FieldProto, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendProto(b, p.Proto) })),
-		part("saddr", "source address", addr, packet.FieldSaddr, addrOf(func(p *packet.Packet) netip.Addr { return p.Saddr })),
-		part("sport", "source port", number, packet.FieldSport, numberOf(func(p *packet.Packet) uint64 { return uint64(p.Sport) })),
-		part("daddr", "destination address", addr, packet.FieldDaddr, addrOf(func(p *packet.Packet) netip.Addr { return p.Daddr })),
-		part("dport", "destination port", number, packet.FieldDport, numberOf(func(p *packet.Packet) uint64 { return uint64(p.Dport) })),
-		less(part("ttl", "TTL or hop limit", number, packet.FieldTTL, numberOf(func(p *packet.Packet) uint64 { return uint64(p.TTL) }))),
-		less(part("frag_offset", "fragment offset in bytes", number, packet.FieldFragment, numberOf(func(p *packet.Packet) uint64 { return uint64(p.FragOffset) }))),
-		less(part("flags", "TCP flags", &Kind{Name: "text", Class: Text, Width: 10}, packet.FieldFlags, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendTCPFlags(b, p.Flags) }))),
-		less(part("seq", "TCP sequence number", wide, packet.FieldSeq, numberOf(func(p *packet.Packet) uint64 { return uint64(p.Seq) }))),
-		less(part("ack_seq", "TCP acknowledgement number", wide, packet.FieldAck, numberOf(func(p *packet.Packet) uint64 { return uint64(p.Ack) }))),
-		less(part("win", "TCP window, unscaled", number, packet.FieldWin, numberOf(func(p *packet.Packet) uint64 { return uint64(p.Win) }))),
-		less(part("mss", "MSS option of a TCP SYN", number, packet.FieldMSS, numberOf(func(p *packet.Packet) uint64 { return uint64(p.MSS) }))),
-		less(part("icmp_type", "ICMP type", number, packet.FieldIcmpType, numberOf(func(p *packet.Packet) uint64 { return uint64(p.IcmpType) }))),
-		less(part("icmp_code", "ICMP code", number, packet.FieldIcmpCode, numberOf(func(p *packet.Packet) uint64 { return uint64(p.IcmpCode) }))),
-		less(part("icmp_id", "ICMP echo identifier", number, packet.FieldIcmpID, numberOf(func(p *packet.Packet) uint64 { return uint64(p.IcmpID) }))),
-		less(part("icmp_seq", "ICMP echo sequence number", number, packet.FieldIcmpSeq, numberOf(func(p *packet.Packet) uint64 { return uint64(p.IcmpSeq) }))),
-		less(part("icmp_mtu", "MTU in an ICMP message that a packet was too big", number, packet.FieldIcmpMTU, numberOf(func(p *packet.Packet) uint64 { return uint64(p.IcmpMTU) }))),
-		less(part("nd_target", "target of an IPv6 neighbour solicitation or advertisement", addr, packet.FieldNDTarget, addrOf(func(p *packet.Packet) netip.Addr { return p.NDTarget }))),
-		less(part("quoted_proto", "IP protocol of the packet that an ICMP error quotes", proto, packet.FieldQuotedProto, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendProto(b, p.QuotedProto) }))),
-		less(part("quoted_saddr", "source address of the quoted packet", addr, packet.FieldQuotedSaddr, addrOf(func(p *packet.Packet) netip.Addr { return p.QuotedSaddr }))),
-		less(part("quoted_sport", "source port of the quoted packet", number, packet.FieldQuotedSport, numberOf(func(p *packet.Packet) uint64 { return uint64(p.QuotedSport) }))),
-		less(part("quoted_daddr", "destination address of the quoted packet", addr, packet.FieldQuotedDaddr, addrOf(func(p *packet.Packet) netip.Addr { return p.QuotedDaddr }))),
-		less(part("quoted_dport", "destination port of the quoted packet", number, packet.FieldQuotedDport, numberOf(func(p *packet.Packet) uint64 { return uint64(p.QuotedDport) }))),
-	}
+// A packetLook says what of a packet is read, and how.
+type packetLook struct {
+	size int // of the window
+	// whole: the VLAN tag beside the frame is read too, and the bytes can be
+	// had.
+	whole bool
+	// arriving: the network header is at skb->data, whatever network_header
+	// says.
+	arriving bool
 }
 
 // Packet is a struct sk_buff with the headers of the packet in it. Each call
 // returns a kind with buffers of its own.
-func Packet() *Kind { return packetIn(windowSize) }
+func Packet() *Kind { return packetKind(packetLook{size: windowSize, whole: true}) }
 
 // Received is a Packet whose headers lie before skb->data, as in a datagram that
 // a process receives: a smaller window has them.
-func Received() *Kind { return packetIn(-windowStart + 16) }
+func Received() *Kind { return packetKind(packetLook{size: -windowStart + 16}) }
 
-func packetIn(size int) *Kind {
+// Arriving is a Packet that a device has just handed to the stack: skb->data is
+// where the link layer ends, and network_header not set yet, or that of a
+// packet that was in this one.
+func Arriving() *Kind { return packetKind(packetLook{size: windowSize, whole: true, arriving: true}) }
+
+func packetKind(look packetLook) *Kind {
 	parts := packetParts()
-	k := &Kind{Name: "packet", Help: "struct sk_buff *: smac, dmac, ethertype, proto, saddr, sport, daddr, dport, len and more",
-		Class: Text, Reads: skbReads(size), Whole: true}
+	k := &Kind{Name: packetName, Help: "struct sk_buff *: smac, dmac, ethertype, proto, saddr, sport, daddr, dport, len and more",
+		Class: Text, Reads: slices.Clone(skbReads), Whole: true}
+	if look.whole {
+		k.Reads = append(k.Reads, tagReads...)
+	}
+	d := &packetDecoder{look: look, parts: parts, windows: len(k.Reads)}
+	k.Reads = append(k.Reads, windowReads(look.size)...)
 	for _, p := range parts {
 		k.Parts = append(k.Parts, p.Part)
 	}
 	k.Parts = append(k.Parts, Part{Name: "len", Help: "bytes from skb->data to the end of the packet", Kind: Size, Expr: "$->len"})
-	var w packet.Window
-	var pkt packet.Packet
-	k.Decode.call = func(in [][]byte, out []*Value) {
-		if in[skbHead] == nil {
-			absent(out)
-			return
-		}
-		w = packet.Window{
-			Head: number(in[skbHead]), Data: number(in[skbData]),
-			Network: headerOffset(in[skbNetwork]), Transport: headerOffset(in[skbTransport]), Mac: headerOffset(in[skbMac]),
-			Len: uint32(number(in[skbLen])), DataLen: uint32(number(in[skbDataLen])),
-			Start: windowStart, Bytes: in[skbWindow],
-		}
-		if in[skbProtocol] != nil {
-			w.Protocol = binary.BigEndian.Uint16(in[skbProtocol])
-		}
-		pkt.Decode(&w)
-		for i := range parts {
-			v := out[i]
-			if v == nil {
-				continue
-			}
-			if v.Set = pkt.Has(parts[i].field); v.Set {
-				parts[i].get(&pkt, v)
-			}
-		}
-		out[len(parts)].setNum(uint64(w.Len))
+	k.Decode.call = d.decode
+	if !look.whole {
+		return k
+	}
+	k.Parts = append(k.Parts, Part{Name: "frame", Help: "bytes of the frame, as far as they were recorded", Kind: Frame, OnRequest: true})
+	k.Snap = func(n int) *Kind {
+		look := look
+		look.size = n - windowStart
+		return packetKind(look)
 	}
 	return k
+}
+
+// A packetDecoder makes the parts of a packet kind of its reads.
+type packetDecoder struct {
+	look    packetLook
+	parts   []packetPart
+	windows int // index of the first read of the window
+	window  packet.Window
+	packet  packet.Packet
+	joined  []byte // the window, where it was read in parts
+	frame   []byte
+}
+
+func (d *packetDecoder) decode(in [][]byte, out []*Value) {
+	if in[skbHead] == nil {
+		absent(out)
+		return
+	}
+	w, pkt := &d.window, &d.packet
+	*w = packet.Window{
+		Head: number(in[skbHead]), Data: number(in[skbData]),
+		Network: headerOffset(in[skbNetwork]), Transport: headerOffset(in[skbTransport]), Mac: headerOffset(in[skbMac]),
+		Len: uint32(number(in[skbLen])), DataLen: uint32(number(in[skbDataLen])),
+		Start: windowStart, Bytes: in[d.windows],
+	}
+	if d.look.arriving {
+		w.Network = uint32(w.Data - w.Head)
+	}
+	if in[skbProtocol] != nil {
+		w.Protocol = binary.BigEndian.Uint16(in[skbProtocol])
+	}
+	if d.look.whole {
+		w.Tag, w.Tagged = tag(in[skbTag:d.windows])
+	}
+	if d.windows+1 < len(in) {
+		d.joined = d.joined[:0]
+		for _, b := range in[d.windows:] {
+			d.joined = append(d.joined, b...)
+		}
+		w.Bytes = d.joined
+	}
+	pkt.Decode(w)
+	for i := range d.parts {
+		v := out[i]
+		if v == nil {
+			continue
+		}
+		if v.Set = pkt.Has(d.parts[i].field); v.Set {
+			d.parts[i].get(pkt, v)
+		}
+	}
+	out[len(d.parts)].setNum(uint64(w.Len))
+	if !d.look.whole || out[len(d.parts)+1] == nil {
+		return
+	}
+	v := out[len(d.parts)+1]
+	if v.Set = pkt.Has(packet.FieldFrame); v.Set {
+		d.frame = pkt.AppendFrame(d.frame[:0], w)
+		v.SetFrame(d.frame, pkt.FrameSize, pkt.FrameLink)
+	}
+}
+
+// tag is the VLAN tag that the kernel keeps beside the frame, and whether there
+// is one: see skb_vlan_tag_present in include/linux/if_vlan.h. Up to 4.20 a bit
+// of vlan_tci says so, which then does not count; it has no DEI.
+func tag(in [][]byte) (packet.VLAN, bool) {
+	if in[tagTCI] == nil {
+		return packet.VLAN{}, false
+	}
+	t := packet.VLAN{TPID: 0x8100, TCI: binary.LittleEndian.Uint16(in[tagTCI])}
+	if in[tagProto] != nil {
+		t.TPID = binary.BigEndian.Uint16(in[tagProto])
+	}
+	switch {
+	case in[tagPresent] != nil:
+		return t, in[tagPresent][0]&1 != 0
+	case in[tagAll] != nil:
+		return t, number(in[tagAll]) != 0
+	}
+	const present = 0x1000
+	ok := t.TCI&present != 0
+	t.TCI &^= present
+	return t, ok
 }
 
 // headerOffset reads a header's offset from head: sk_buff_data_t has 32 bits on
@@ -198,4 +214,26 @@ func headerOffset(b []byte) uint32 {
 		return packet.NotSet
 	}
 	return uint32(number(b))
+}
+
+// Frame are the bytes of a frame: see [Value.SetFrame].
+var Frame = &Kind{Name: "frame", Class: Text, Width: 16, Append: appendBytes}
+
+// frameLink is set in the Num of a frame that begins with the link layer. Below
+// it is the length on the wire; Text are the bytes.
+const frameLink = 1 << 32
+
+// SetFrame makes v the value of a column "frame": bytes, which it keeps, of a
+// packet that has size bytes on the wire. link: they begin with an Ethernet
+// header, otherwise with that of IP.
+func (v *Value) SetFrame(b []byte, size uint32, link bool) {
+	*v = Value{Set: true, Num: uint64(size), Text: b}
+	if link {
+		v.Num |= frameLink
+	}
+}
+
+// Frame returns what SetFrame set.
+func (v *Value) Frame() (b []byte, size uint32, link bool) {
+	return v.Text, uint32(v.Num), v.Num&frameLink != 0
 }

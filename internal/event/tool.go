@@ -174,7 +174,7 @@ type Pick struct {
 // pick tells how the field takes a part: with all names set, and with none
 // where it does not.
 func (f *Field) pick(p *Part) Pick {
-	if f.Parts == nil {
+	if f.Parts == nil || p.OnRequest {
 		return Pick{Name: p.Name, Help: p.Help, Wide: p.Wide || f.Wide}
 	}
 	for _, k := range f.Parts {
@@ -201,7 +201,7 @@ func (f *Field) columns(fn func(name, help, expr string)) {
 		if name != "" && f.Name != "" {
 			name = f.Name + "_" + name
 		}
-		if name != "" {
+		if name != "" && !f.Kind.Parts[i].OnRequest {
 			fn(name, pick.Help, f.Kind.Parts[i].Expr)
 		}
 	}

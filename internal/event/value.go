@@ -61,6 +61,9 @@ type Column struct {
 	// Wide columns are left out of the table unless it is asked for all.
 	// JSON and CSV always have them.
 	Wide bool
+	// Packet columns come from the bytes of a packet: who has those needs no
+	// such column.
+	Packet bool
 }
 
 // A Schema is what the events of one run look like: the columns common to

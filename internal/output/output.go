@@ -1,5 +1,5 @@
 // Package output writes events: as a table to look at, as JSON lines and as
-// CSV to compute with.
+// CSV to compute with, and their packets for programs that read such.
 package output
 
 import (

@@ -48,6 +48,8 @@ type Config struct {
 
 	Format    string
 	Output    string // file, "" for Stdout
+	Packets   string // write packets to this file in pcapng, "-" for Stdout, "" for not
+	Print     bool   // write lines beside Packets
 	Wide      bool
 	Timestamp output.Timestamp
 	Count     uint64 // stop after so many events, 0 for never

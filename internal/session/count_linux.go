@@ -45,19 +45,18 @@ func (cfg *Config) counts(s *event.Schema) (*aggregate.Table, error) {
 }
 
 // newSink makes the place for events, or for what is counted of them.
-func (r *run) newSink(w io.Writer) (err error) {
+func (r *run) newSink(w io.Writer, opts output.Options) (sink output.Sink, err error) {
 	cfg := r.cfg
-	opts := output.Options{Wide: cfg.Wide, Timestamp: cfg.Timestamp, Stack: cfg.Stack}
 	if table := r.attached.counts; table != nil {
 		r.counts, err = output.NewCounts(cfg.Format, w, table, cfg.Counting.Every > 0, opts)
-		r.sink = r.counts
+		sink = r.counts
 	} else {
-		r.sink, err = output.New(cfg.Format, w, &r.attached.program.Schema, opts)
+		sink, err = output.New(cfg.Format, w, &r.attached.program.Schema, opts)
 	}
 	if err != nil {
-		return &Error{Status: ExitUsage, Err: err}
+		return nil, &Error{Status: ExitUsage, Err: err}
 	}
-	return nil
+	return sink, nil
 }
 
 // tick shows what was counted up to a time.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -67,7 +66,8 @@ type run struct {
 	event    *event.Event
 	reader   *kprobe.Reader
 	sink     output.Sink
-	counts   *output.Counts // the sink, where events are counted
+	counts   *output.Counts // where events are counted, one of those in sink
+	packets  output.Sink    // that of a packet file, one of those in sink; nil for none
 	wall     int64          // what to add to a record's time to have it since 1970
 	measured uint64         // when that was measured
 	summary  output.Summary
@@ -81,14 +81,11 @@ type run struct {
 
 func (r *run) run(ctx context.Context, save func()) (status int, err error) {
 	cfg := r.cfg
-	out, closeOut, err := cfg.open()
+	closeOut, err := r.openSinks()
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, closeOut()) }()
-	if err := r.newSink(out); err != nil {
-		return 0, err
-	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	ctx, cancel := context.WithCancel(ctx)
@@ -396,6 +393,7 @@ func (r *run) finish(err error) error {
 		fmt.Fprintf(w, "skprobe: warning: %d things were forgotten because there were too many at a time; what is known of them is missing\n", n)
 	}
 	r.attached.warnBeyond(w)
+	r.sayWithout()
 	if r.damaged > 0 {
 		fmt.Fprintf(w, "skprobe: warning: %d damaged records, the last: %v\n", r.damaged, r.lastErr)
 	}
@@ -403,42 +401,4 @@ func (r *run) finish(err error) error {
 		err = &Error{Status: ExitLost, Err: errors.New("events were lost")}
 	}
 	return err
-}
-
-// open opens the place for events.
-func (cfg *Config) open() (io.Writer, func() error, error) {
-	if cfg.Output == "" {
-		return cfg.Stdout, func() error { return nil }, nil
-	}
-	f, err := os.OpenFile(cfg.Output, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
-	if err != nil {
-		return nil, nil, &Error{Status: ExitFailed, Err: err}
-	}
-	return f, f.Close, nil
-}
-
-// watchReader ends the run when whoever reads our standard output goes away,
-// though there may be no event to notice it by.
-func watchReader(cfg *Config, cancel func()) {
-	if cfg.Output != "" || cfg.Stdout == nil {
-		return
-	}
-	info, err := cfg.Stdout.Stat()
-	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
-		return
-	}
-	fd := int32(cfg.Stdout.Fd())
-	go func() {
-		for {
-			fds := []unix.PollFd{{Fd: fd}}
-			_, err := unix.Poll(fds, -1)
-			if fds[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0 {
-				cancel()
-				return
-			}
-			if err != nil && err != unix.EINTR {
-				return
-			}
-		}
-	}()
 }

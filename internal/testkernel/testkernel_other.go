@@ -19,6 +19,13 @@ type (
 		Dev          string
 		Addr4, Addr6 netip.Addr
 	}
+	Captured struct {
+		Frame    []byte
+		Size     int
+		Outgoing bool
+		Ifindex  int
+	}
+	Capture struct{}
 )
 
 const reason = "needs: Linux"
@@ -41,6 +48,9 @@ func NetNSPair(t testing.TB) (a, b *Namespace) { t.Skip(reason); return nil, nil
 func (*Namespace) Do(func())                   {}
 func (*Namespace) Path() string                { return "" }
 func (*Namespace) Inode() uint64               { return 0 }
+
+func NewCapture(t testing.TB) *Capture { t.Skip(reason); return nil }
+func (*Capture) Frames() []Captured    { return nil }
 
 func Prints(string) Ready          { return nil }
 func Listens(string, uint16) Ready { return nil }
