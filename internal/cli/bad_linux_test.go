@@ -82,7 +82,7 @@ func TestBadFlags(t *testing.T) {
 		udpBad(2, "no folder of a cgroup", "--cgroup", "/tmp"),
 		udpBad(2, "give a path", "--netns", "/no/such"),
 		udpBad(2, `15 bytes of a name; give "averyveryverylo"`, "--comm", "averyveryverylongname"),
-		{[]string{"probe", "--duration", "1ns", "--port", "53", "ip_rcv skb"}, 2, []string{`condition "lport in [53] || rport in [53]": no field "lport" here`}},
+		{[]string{"probe", "--duration", "1ns", "--port", "53", "ip_rcv skb"}, 2, []string{"--port: probe has none of the columns lport, rport, sport, dport"}},
 		udpBad(2, "it is one of auto, btf", "--layout", "foo"),
 		udpBad(2, "needs --profile FILE", "--layout", "profile"),
 	} {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -116,12 +115,12 @@ func (p portList) Set(s string) error {
 func (f *runFlags) register(fs *pflag.FlagSet) {
 	fs.IntSliceVarP(&f.pids, "pid", "p", nil, "only this process, its threads and the children it makes from now on (`PID`,…)")
 	fs.StringVar(&f.comm, "comm", "", "only processes of this `NAME`")
-	fs.Var(portList{&f.port}, "port", "only this local or remote port (,…)")
+	fs.Var(portList{&f.port}, "port", "only this port, of either end (,…)")
 	fs.Var(portList{&f.lport}, "lport", "only this local port (,…)")
 	fs.Var(portList{&f.rport}, "rport", "only this remote port (,…)")
-	fs.StringSliceVar(&f.addr, "addr", nil, "only this local or remote address or network (`CIDR`,…)")
-	fs.BoolVarP(&f.inet, "ipv4", "4", false, "only IPv4 sockets")
-	fs.BoolVarP(&f.inet6, "ipv6", "6", false, "only IPv6 sockets")
+	fs.StringSliceVar(&f.addr, "addr", nil, "only this address or network, of either end (`CIDR`,…)")
+	fs.BoolVarP(&f.inet, "ipv4", "4", false, "only IPv4")
+	fs.BoolVarP(&f.inet6, "ipv6", "6", false, "only IPv6")
 	fs.StringVar(&f.netns, "netns", "", "only this network namespace: a `PATH`, a pid or an inode number; adds the column netns")
 	fs.StringVar(&f.cgroup, "cgroup", "", "only processes in the cgroup of this folder (`PATH`)")
 	fs.StringArrayVar(&f.where, "where", nil, "only events for which `EXPR` is true; what can be is filtered in the kernel")
@@ -191,7 +190,7 @@ func (f *runFlags) config(a *app, t *event.Tool, program []string) (*session.Con
 	if cfg.Counting, err = f.counts.counting(); err != nil {
 		return nil, err
 	}
-	if cfg.Where, err = f.conditions(); err != nil {
+	if cfg.Where, err = f.conditions(t); err != nil {
 		return nil, err
 	}
 	if err := f.packets.apply(cfg); err != nil {
@@ -209,7 +208,7 @@ func (f *runFlags) config(a *app, t *event.Tool, program []string) (*session.Con
 }
 
 // conditions are the filter flags in the words of --where, and --where itself.
-func (f *runFlags) conditions() ([]string, error) {
+func (f *runFlags) conditions(t *event.Tool) ([]string, error) {
 	var all []string
 	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if len(f.comm) > 15 {
@@ -218,42 +217,11 @@ func (f *runFlags) conditions() ([]string, error) {
 	if f.comm != "" {
 		add("comm == %q", f.comm)
 	}
-	if len(f.port) > 0 {
-		add("lport in %s || rport in %[1]s", numbers(f.port))
+	ends, err := f.endConditions(t)
+	if err != nil {
+		return nil, err
 	}
-	if len(f.lport) > 0 {
-		add("lport in %s", numbers(f.lport))
-	}
-	if len(f.rport) > 0 {
-		add("rport in %s", numbers(f.rport))
-	}
-	if len(f.addr) > 0 {
-		for _, s := range f.addr {
-			if _, err := netip.ParsePrefix(s); err != nil {
-				if _, err := netip.ParseAddr(s); err != nil {
-					return nil, usagef("--addr %q is no address and no network", s)
-				}
-			}
-		}
-		list := fmt.Sprintf("[%s]", `"`+strings.Join(f.addr, `", "`)+`"`)
-		add("laddr in %s || raddr in %[1]s", list)
-	}
-	switch {
-	case f.inet && f.inet6: // both is everything
-	case f.inet:
-		add(`family == "inet"`)
-	case f.inet6:
-		add(`family == "inet6"`)
-	}
-	return append(all, f.where...), nil
-}
-
-func numbers(ports []uint16) string {
-	var words []string
-	for _, p := range ports {
-		words = append(words, strconv.Itoa(int(p)))
-	}
-	return "[" + strings.Join(words, ", ") + "]"
+	return slices.Concat(all, ends, f.where), nil
 }
 
 // netnsInode finds a network namespace by path, process or inode number. A

@@ -22,7 +22,7 @@ var kindMakers = []struct {
 	{IPv4, nil}, {IPv6, nil}, {Port, nil}, {MAC, nil}, {EtherType, nil},
 	{Errno, nil}, {Duration, nil}, {Family, nil}, {State, nil},
 	{Sock, nil}, {Sock4, nil}, {Sockaddr, nil}, {Sockaddr4, nil},
-	{&Kind{Name: packetName, Help: Packet().Help}, func(*fetchargs.Type, Symbolizer) (*Kind, error) { return Packet(), nil }},
+	{Packet(), func(*fetchargs.Type, Symbolizer) (*Kind, error) { return Packet(), nil }},
 	{&Kind{Name: "symbol", Help: "kernel address as symbol+offset"}, func(_ *fetchargs.Type, sym Symbolizer) (*Kind, error) { return symbolKind(sym), nil }},
 	{&Kind{Name: "enum", Help: "name of an enum's value"}, func(t *fetchargs.Type, _ Symbolizer) (*Kind, error) { return enumKind(t) }},
 	{&Kind{Name: "flags", Help: "names of the bits that are set, which an enum has as masks"}, func(t *fetchargs.Type, _ Symbolizer) (*Kind, error) { return flagsKind(t) }},
@@ -37,6 +37,17 @@ func Kinds() []*Kind {
 		all = append(all, m.kind)
 	}
 	return all
+}
+
+// declared is the kind of this name, as far as it does not depend on the kernel;
+// nil for none.
+func declared(name string) *Kind {
+	for _, m := range kindMakers {
+		if m.kind.Name == name {
+			return m.kind
+		}
+	}
+	return nil
 }
 
 // A KindError is a kind that does not exist.

@@ -188,21 +188,26 @@ func (f *Field) pick(p *Part) Pick {
 // columns calls fn for each column that the field has, with its help and, of a
 // kind's part, where its value lies alone.
 func (f *Field) columns(fn func(name, help, expr string)) {
+	kind := f.Kind
+	if kind == nil {
+		kind = declared(f.KindName)
+	}
 	switch {
 	case f.Hidden:
 		return
-	case f.Kind == nil || len(f.Kind.Parts) == 0:
+	case kind == nil || len(kind.Parts) == 0:
 		fn(cmp.Or(f.Name, columnName(f.Expr)), f.Help, "")
 		return
 	}
-	for i := range f.Kind.Parts {
-		pick := f.pick(&f.Kind.Parts[i])
+	for i := range kind.Parts {
+		part := &kind.Parts[i]
+		pick := f.pick(part)
 		name := pick.Name
 		if name != "" && f.Name != "" {
 			name = f.Name + "_" + name
 		}
-		if name != "" && !f.Kind.Parts[i].OnRequest {
-			fn(name, pick.Help, f.Kind.Parts[i].Expr)
+		if name != "" && !part.OnRequest {
+			fn(name, pick.Help, part.Expr)
 		}
 	}
 }
