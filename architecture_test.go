@@ -30,7 +30,7 @@ var architecture = map[string][]string{
 	// main, and the only one that may be big without being deep.
 	"cmd/skprobe": {"internal/cli", "internal/session"},
 	// Commands and flags, nothing else: what they do is in session.
-	"internal/cli": {"internal/session", "internal/tools", "internal/event", "internal/output", "fetchargs", "github.com/spf13/..."},
+	"internal/cli": {"internal/pcapfilter", "internal/session", "internal/tools", "internal/event", "internal/output", "fetchargs", "github.com/spf13/..."},
 	// One run: resolve, compile, attach, read, filter, write, close. It is where
 	// all others meet.
 	"internal/session": {"internal/event", "internal/filter", "internal/aggregate", "internal/ktype", "internal/calibrate", "internal/kernel", "internal/elfsym", "internal/output", "internal/track",
@@ -44,6 +44,8 @@ var architecture = map[string][]string{
 	"internal/track": {},
 	// Bytes of a packet to fields. Pure.
 	"internal/packet": {},
+	// Expressions of pcap-filter(7) to conditions of --where. Pure.
+	"internal/pcapfilter": {},
 	// --where, and what of it the kernel can decide. Pure.
 	"internal/filter": {"internal/event", "github.com/expr-lang/expr/..."},
 	// Events counted by what they have in common, between filter and output, which writes the rows. Pure.

@@ -1,8 +1,13 @@
 package cli
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/spf13/pflag"
 
+	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/internal/pcapfilter"
 	"github.com/skprobe/skprobe/internal/session"
 )
 
@@ -49,5 +54,22 @@ func (f *packetFlags) apply(cfg *session.Config) error {
 		cfg.Packets, cfg.Print = f.write, f.print
 		cfg.Columns = append(cfg.Columns, "frame")
 	}
+	return nil
+}
+
+// packetFilter adds the condition that an expression of pcap-filter(7) is. As
+// tcpdump takes it, it can be several arguments.
+func packetFilter(t *event.Tool, args []string, cfg *session.Config) error {
+	if len(args) == 0 {
+		return nil
+	}
+	columns := t.Fields()
+	where, err := pcapfilter.Translate(strings.Join(args, " "), func(name string) bool {
+		return slices.ContainsFunc(columns, func(c event.Column) bool { return c.Name == name })
+	})
+	if err != nil {
+		return usagef("packet filter %q: %v", strings.Join(args, " "), err)
+	}
+	cfg.Where = append(cfg.Where, where)
 	return nil
 }

@@ -17,7 +17,7 @@ func (a *app) tool(t *event.Tool) *cobra.Command {
 	only := map[string]*bool{}
 	options := toolOptions{}
 	cmd := &cobra.Command{
-		Use:     t.Name + " [flags] [-- PROGRAM ARGS…]",
+		Use:     t.Name + toolArgs(t),
 		Short:   t.Short,
 		Long:    toolHelp(t),
 		Example: indent(t.Example),
@@ -27,8 +27,10 @@ func (a *app) tool(t *event.Tool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := noArgs(cmd, args); err != nil {
-				return err
+			if !t.HasPackets() {
+				if err := noArgs(cmd, args); err != nil {
+					return err
+				}
 			}
 			cfg, err := flags.config(a, t, program)
 			if err != nil {
@@ -36,6 +38,9 @@ func (a *app) tool(t *event.Tool) *cobra.Command {
 			}
 			cfg.Events = selected(only)
 			if err := options.apply(t, cmd.Flags(), cfg); err != nil {
+				return err
+			}
+			if err := packetFilter(t, args, cfg); err != nil {
 				return err
 			}
 			a.status, err = session.Run(cmd.Context(), cfg)
@@ -56,10 +61,18 @@ func (a *app) tool(t *event.Tool) *cobra.Command {
 	return cmd
 }
 
+// toolArgs is what the command line of a tool can have.
+func toolArgs(t *event.Tool) string {
+	if t.HasPackets() {
+		return " [flags] [PCAP-FILTER] [-- PROGRAM ARGS…]"
+	}
+	return " [flags] [-- PROGRAM ARGS…]"
+}
+
 // alias is the command of a tool under another name.
 func (a *app) alias(t *event.Tool, as event.Alias) *cobra.Command {
 	cmd := a.tool(t)
-	cmd.Use = as.Name + " [flags] [-- PROGRAM ARGS…]"
+	cmd.Use = as.Name + toolArgs(t)
 	same := strings.Join(append([]string{"skprobe", t.Name}, as.Args...), " ")
 	cmd.Short = "the same as " + same
 	cmd.Long = "The same as " + same + ".\n\n" + cmd.Long
