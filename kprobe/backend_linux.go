@@ -80,6 +80,9 @@ func openPerf(sources []Source, o ReaderOptions) (rings, error) {
 	if i := slices.IndexFunc(sources, isEventProbe); i >= 0 {
 		return nil, fmt.Errorf("the event probe on %s cannot be read through perf, only through tracefs: %w", sources[i].Probe.Spec.Tracepoint, errors.ErrUnsupported)
 	}
+	if len(o.Traced) > 0 {
+		return nil, fmt.Errorf("the function_graph tracer cannot be read through perf, only through tracefs: %w", errors.ErrUnsupported)
+	}
 	cfg := perfring.Config{
 		Pids: o.PIDs, Inherit: o.Inherit, EnableOnExec: o.EnableOnExec,
 		Stack: o.Stack, Comm: true, Latency: o.Latency, Pages: pages(o.RingSize), Batch: o.Batch,
@@ -112,7 +115,7 @@ func openTracefs(sources []Source, o ReaderOptions) (rings, error) {
 	}
 	cfg := tracering.Config{
 		FS: sources[0].Probe.fs, Pids: o.PIDs, Inherit: o.Inherit, EnableOnExec: o.EnableOnExec,
-		Stack: o.Stack, Latency: o.Latency, Size: o.RingSize, Batch: o.Batch,
+		Stack: o.Stack, Latency: o.Latency, Size: o.RingSize, Batch: o.Batch, Traced: o.Traced,
 		Every: o.Every, Tick: o.Tick,
 	}
 	for _, s := range sources {

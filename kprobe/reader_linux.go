@@ -34,6 +34,10 @@ type ReaderOptions struct {
 	// Cgroup is the folder of a cgroup to which the records are limited, of
 	// the unified hierarchy or of perf_event's; "" for none.
 	Cgroup string
+	// Traced are functions, or patterns of them as set_ftrace_filter takes
+	// them, that the function_graph tracer traces. Sources are then its
+	// events, of the group ftrace, which only Tracefs reads (6.11).
+	Traced []string
 	// Stack adds the kernel's call chain to each record.
 	Stack bool
 	// RingSize is the size in bytes of the ring of each CPU, 0 for 512 KiB;

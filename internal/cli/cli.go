@@ -97,7 +97,7 @@ Events go to standard output, messages to standard error. Exit status: 0 done;
 			root.AddCommand(a.alias(t, as))
 		}
 	}
-	root.AddCommand(a.probe(), a.vars(), a.list(), a.offsets(), a.calibrate(), a.doctor(), a.cleanup(), a.version(), a.man())
+	root.AddCommand(a.probe(), a.graph(), a.vars(), a.list(), a.offsets(), a.calibrate(), a.doctor(), a.cleanup(), a.version(), a.man())
 	return root
 }
 

@@ -42,6 +42,9 @@ type Kind struct {
 	// Names are the texts that Lookup or Normalize know, for suggestions.
 	Names []string
 
+	// Indent: tables indent the text by two blanks for each of Num.
+	Indent bool
+
 	of string // which of several kinds of one name: the enum
 }
 

@@ -136,9 +136,17 @@ func (s *tableSink) appendText(b []byte, c *cell, e *event.Event) []byte {
 	}
 }
 
+// maxIndent is how deep text is indented.
+const maxIndent = 60
+
 func (s *tableSink) appendValue(b []byte, c *cell, e *event.Event) []byte {
 	if c.index >= len(e.Values) || !e.Values[c.index].Set {
 		return append(b, '-')
+	}
+	if c.kind.Indent {
+		for range min(e.Values[c.index].Num, maxIndent) {
+			b = append(b, "  "...)
+		}
 	}
 	if b = appendValue(b, c.kind, &e.Values[c.index]); len(b) == 0 {
 		return append(b, `""`...) // a text, and empty

@@ -168,6 +168,7 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 			return nil, err
 		}
 	}
+	a.patterns = append(a.patterns, cfg.traced...)
 	return a, many.define()
 }
 

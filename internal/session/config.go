@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/skprobe/skprobe/internal/callgraph"
 	"github.com/skprobe/skprobe/internal/event"
 	"github.com/skprobe/skprobe/internal/filter"
 	"github.com/skprobe/skprobe/internal/output"
@@ -26,9 +27,28 @@ type Layout struct {
 	Force   bool   // take a profile or vmlinux of another kernel
 }
 
+// A Graph is a call graph to show.
+type Graph struct {
+	// Places are functions, or patterns of functions.
+	Places []string
+	Method string // one of GraphMethods
+	callgraph.Options
+}
+
+// Ways to a call graph.
+const (
+	GraphAuto   = "auto"
+	GraphTracer = "tracer"
+	GraphProbes = "probes"
+)
+
+// GraphMethods are the ways to a call graph.
+var GraphMethods = []string{GraphAuto, GraphTracer, GraphProbes}
+
 // Config is what to run and how.
 type Config struct {
 	Tool   *event.Tool
+	Graph  *Graph                   // if not nil, makes Tool
 	Events func(*event.Source) bool // nil for all
 	// Settings are the values of the tool's options.
 	Settings event.Settings
@@ -62,6 +82,8 @@ type Config struct {
 
 	Stdout *os.File
 	Stderr io.Writer
+
+	traced []*pattern // by the function_graph tracer
 }
 
 // Backends are the ways in which records come from the kernel.

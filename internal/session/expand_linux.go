@@ -1,12 +1,8 @@
 package session
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"syscall"
 
 	"github.com/skprobe/skprobe/internal/event"
@@ -18,38 +14,6 @@ import (
 // memory and every call of the function time, and all functions at once would
 // bring the machine to a halt.
 const maxMatches = 5000
-
-// A pattern is a place that stands for all that match.
-type pattern struct {
-	text    string
-	what    string // functions or tracepoints
-	matched int
-	probed  int
-	refused map[string]int // why → how many
-	symbols map[string]kernel.Symbol
-}
-
-// refuse counts one that is not probed.
-func (p *pattern) refuse(why string) { p.refused[why]++ }
-
-// String is what became of it, in one line.
-func (p *pattern) String() string {
-	text := fmt.Sprintf("%s: %d of %d %s probed", p.text, p.probed, p.matched, p.what)
-	var reasons []string
-	for _, why := range slices.SortedFunc(maps.Keys(p.refused), func(a, b string) int {
-		return cmp.Or(cmp.Compare(p.refused[b], p.refused[a]), strings.Compare(a, b))
-	}) {
-		reasons = append(reasons, fmt.Sprintf("%d %s", p.refused[why], why))
-	}
-	const most = 6
-	if n := len(reasons) - most; n > 0 {
-		reasons = append(reasons[:most], fmt.Sprintf("%d other reasons (-v)", n))
-	}
-	if len(reasons) > 0 {
-		text += "; " + strings.Join(reasons, ", ")
-	}
-	return text
-}
 
 // expand puts in place of each source that is a pattern one for each place that
 // matches. A place that turns out to be impossible does not stop the others.
@@ -66,7 +30,7 @@ func expand(t *event.Tool, tfs *tracefs.FS, c *chooser, users *userFuncs) (*even
 			expanded.Events = append(expanded.Events, src)
 			continue
 		}
-		p := &pattern{text: src.Name, what: "functions", refused: map[string]int{}, symbols: map[string]kernel.Symbol{}}
+		p := newPattern(src.Name)
 		list := p.functions
 		switch {
 		case src.Probes[0].Tracepoint != "":
@@ -81,7 +45,7 @@ func expand(t *event.Tool, tfs *tracefs.FS, c *chooser, users *userFuncs) (*even
 		case err != nil:
 			return nil, nil, err
 		case p.matched == 0:
-			return nil, nil, &Error{Status: ExitRefused, Err: fmt.Errorf("%s: no %s match", src.Name, p.what)}
+			return nil, nil, p.nothing()
 		case len(sources) > maxMatches:
 			return nil, nil, usage("%s: %d %s match, more than %d; narrow the pattern", src.Name, len(sources), p.what, maxMatches)
 		}
@@ -99,7 +63,9 @@ func (p *pattern) one(src event.Source, name string, set func(*event.Probe)) eve
 	if probe.Return {
 		name += "%return"
 	}
-	return event.Source{Name: name, Of: src.Name, Probes: []event.Probe{probe}}
+	one := src
+	one.Name, one.Of, one.Probes = name, src.Name, []event.Probe{probe}
+	return one
 }
 
 func (p *pattern) tracepoints(src event.Source, tfs *tracefs.FS, _ *chooser) (sources []event.Source, err error) {

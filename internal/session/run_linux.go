@@ -46,6 +46,11 @@ func Run(ctx context.Context, cfg *Config) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if cfg.Graph != nil {
+		if cfg, err = cfg.graphed(tfs, layout); err != nil {
+			return 0, err
+		}
+	}
 	a, err := attach(cfg, tfs, layout)
 	if err != nil {
 		return 0, err
@@ -165,6 +170,9 @@ func (r *run) open(child *program) error {
 		o.Cgroup = r.cfg.Cgroup
 	}
 	r.family = o.Family != nil
+	if r.cfg.traced != nil {
+		o.Traced, o.Backend = tracerFilters(r.cfg.traced), kprobe.Tracefs
+	}
 	if r.counts != nil {
 		o.Every, o.Tick = r.cfg.Counting.Every, r.tick
 	}
@@ -204,8 +212,8 @@ func (r *run) announce() {
 			fmt.Fprintln(w, note)
 		}
 	}
-	for _, p := range r.attached.patterns {
-		fmt.Fprintln(w, p)
+	for _, line := range summaries(r.attached.patterns) {
+		fmt.Fprintln(w, line)
 	}
 	for _, err := range r.attached.program.Without {
 		fmt.Fprintln(w, "skprobe: warning: an event cannot be had on this kernel:", err)
@@ -223,7 +231,7 @@ func (r *run) announce() {
 		fmt.Fprintln(w, "reading through", r.reader.Backend())
 	}
 	if len(r.cfg.Program) == 0 {
-		fmt.Fprintf(w, "tracing %s (%d probes); Ctrl-C ends\n", r.cfg.Tool.Name, r.attached.places())
+		fmt.Fprintf(w, "tracing %s (%d probes); Ctrl-C ends\n", r.cfg.Tool.Name, r.attached.places(r.cfg.traced))
 	}
 }
 

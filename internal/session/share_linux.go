@@ -156,7 +156,13 @@ func (a *attached) patternOf(c *event.Compiled) *pattern {
 }
 
 // places is how many places are probed.
-func (a *attached) places() (n int) {
+func (a *attached) places(traced []*pattern) (n int) {
+	if traced != nil {
+		for _, p := range traced {
+			n += p.probed
+		}
+		return n
+	}
 	for _, s := range a.sources {
 		n += s.places
 	}

@@ -42,8 +42,10 @@ type Config struct {
 	// EnableOnExec starts with Open, and leaves out everything before the first execve of one of Pids.
 	EnableOnExec bool
 	// Size is the size in bytes of the ring of each CPU. 0 stands for 512 KiB.
-	Size    int
-	Stack   bool
+	Size  int
+	Stack bool
+	// Traced are functions, or patterns of them, of which the function_graph tracer makes records (6.11), events of the group ftrace.
+	Traced  []string
 	Latency time.Duration
 	Batch   func() error
 	Every   time.Duration

@@ -79,7 +79,7 @@ func Open(cfg Config) (*Rings, error) {
 }
 
 func (r *Rings) open() error {
-	for _, step := range []func() error{r.configure, r.describe, r.limit, r.openFiles, r.enable} {
+	for _, step := range []func() error{r.configure, r.describe, r.limit, r.trace, r.openFiles, r.enable} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -196,7 +196,9 @@ func (r *Rings) limit() error {
 	if r.cfg.EnableOnExec {
 		t.armed = set()
 	}
-	if !limitHere {
+	if r.cfg.Traced != nil {
+		r.limitTracer()
+	} else if !limitHere {
 		fork := "0"
 		if r.cfg.Inherit {
 			fork = "1"
@@ -260,6 +262,9 @@ func (r *Rings) enable() error {
 		}
 	}
 	for _, e := range r.cfg.Events {
+		if e.Group == tracerGroup {
+			continue // the tracer makes them
+		}
 		if e.Filter != "" {
 			if err := r.instance.SetFilter(e.Group, e.Name, e.Filter); err != nil {
 				return fmt.Errorf("%s: %w", e.Name, err)

@@ -1,0 +1,124 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/skprobe/skprobe/fetchargs"
+	"github.com/skprobe/skprobe/internal/callgraph"
+	"github.com/skprobe/skprobe/internal/event"
+	"github.com/skprobe/skprobe/kprobe"
+	"github.com/skprobe/skprobe/tracefs"
+)
+
+// graphed makes the tool for a call graph: by the kernel's function_graph tracer
+// where an instance can have it (6.11), and otherwise by probes of entries and
+// returns.
+func (cfg *Config) graphed(tfs *tracefs.FS, types fetchargs.Types) (*Config, error) {
+	g := cfg.Graph
+	places := g.Places
+	if g.Root != "" && !slices.Contains(places, g.Root) {
+		places = append(slices.Clip(places), g.Root)
+	}
+	done := *cfg
+	var why error
+	if g.Method != GraphProbes {
+		if why = done.trace(places, tfs, types); why == nil {
+			return &done, nil
+		}
+		switch {
+		case errors.As(why, new(*Error)):
+			return nil, why
+		case g.Method == GraphTracer:
+			return nil, refused("", why)
+		}
+	}
+	t, err := callgraph.Probed(places, g.Options)
+	if err != nil {
+		return nil, &Error{Status: ExitUsage, Err: err}
+	}
+	done.Tool, done.Verify = t, true
+	if why != nil && cfg.Verbose {
+		fmt.Fprintln(cfg.Stderr, "by probes of entries and returns:", why)
+	}
+	return &done, nil
+}
+
+// trace makes it a run of the function_graph tracer. An [*Error] is about the
+// places, any other says that the tracer cannot be had.
+func (cfg *Config) trace(places []string, tfs *tracefs.FS, types fetchargs.Types) error {
+	switch {
+	case cfg.Backend == kprobe.Perf.String():
+		return errors.New("perf cannot read the function_graph tracer")
+	case cfg.Cgroup != "":
+		return errors.New("perf, which a limit to a cgroup needs, cannot read the function_graph tracer")
+	}
+	if err := canTrace(tfs); err != nil {
+		return err
+	}
+	cfg.Tool = callgraph.Traced(cfg.Graph.Options)
+	c := &chooser{types: types, symbols: true}
+	for _, text := range places {
+		src, err := event.ParseProbe(text)
+		if err == nil {
+			_, err = callgraph.Probed([]string{text}, cfg.Graph.Options) // which checks it
+		}
+		if err != nil {
+			return &Error{Status: ExitUsage, Err: err}
+		}
+		p := newPattern(text)
+		if src.Probes[0].File != "" {
+			return errors.New("the function_graph tracer traces the kernel only")
+		}
+		if src.Probes[0].Glob {
+			sources, err := p.functions(src, tfs, c)
+			p.probed = len(sources)
+			switch {
+			case err != nil:
+				return err
+			case p.matched == 0:
+				return p.nothing()
+			case p.probed == 0:
+				return refused("", errors.New(p.String()))
+			}
+		} else if _, err := c.choose(src.Probes[0].Funcs); err != nil {
+			return explain(err)
+		} else {
+			p.matched, p.probed = 1, 1
+		}
+		cfg.traced = append(cfg.traced, p)
+	}
+	return nil
+}
+
+// canTrace tells whether an instance can have the tracer.
+func canTrace(tfs *tracefs.FS) error {
+	instance, err := tfs.NewInstance()
+	if err != nil {
+		return err
+	}
+	tracers, err := instance.Get("available_tracers")
+	if rerr := instance.Remove(); rerr != nil {
+		return rerr
+	}
+	if err == nil && !slices.Contains(strings.Fields(tracers), "function_graph") {
+		err = errors.New("this kernel has the function_graph tracer for the whole system only (or not at all), which is not ours to take")
+	}
+	return err
+}
+
+// tracerFilters are patterns as set_ftrace_filter takes them.
+func tracerFilters(patterns []*pattern) []string {
+	var filters []string
+	for _, p := range patterns {
+		module, name, in := strings.Cut(p.text, ":")
+		if in && module != "vmlinux" {
+			filters = append(filters, name+":mod:"+module)
+		} else {
+			filters = append(filters, strings.TrimPrefix(p.text, "vmlinux:"))
+		}
+	}
+	return filters
+}

@@ -1,0 +1,68 @@
+package session
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/skprobe/skprobe/internal/kernel"
+)
+
+// A pattern is a place that stands for all that match.
+type pattern struct {
+	text    string
+	what    string // functions or tracepoints
+	matched int
+	probed  int
+	refused map[string]int // why → how many
+	symbols map[string]kernel.Symbol
+}
+
+// refuse counts one that is not probed.
+func (p *pattern) refuse(why string) { p.refused[why]++ }
+
+// String is what became of it, in one line.
+func (p *pattern) String() string {
+	text := fmt.Sprintf("%s: %d of %d %s probed", p.text, p.probed, p.matched, p.what)
+	var reasons []string
+	for _, why := range slices.SortedFunc(maps.Keys(p.refused), func(a, b string) int {
+		return cmp.Or(cmp.Compare(p.refused[b], p.refused[a]), strings.Compare(a, b))
+	}) {
+		reasons = append(reasons, fmt.Sprintf("%d %s", p.refused[why], why))
+	}
+	const most = 6
+	if n := len(reasons) - most; n > 0 {
+		reasons = append(reasons[:most], fmt.Sprintf("%d other reasons (-v)", n))
+	}
+	if len(reasons) > 0 {
+		text += "; " + strings.Join(reasons, ", ")
+	}
+	return text
+}
+
+// newPattern is one of which nothing is known yet.
+func newPattern(text string) *pattern {
+	return &pattern{text: text, what: "functions", refused: map[string]int{}, symbols: map[string]kernel.Symbol{}}
+}
+
+// nothing is the error where nothing matches.
+func (p *pattern) nothing() error {
+	return &Error{Status: ExitRefused, Err: fmt.Errorf("%s: no %s match", strings.TrimSuffix(p.text, "%return"), p.what)}
+}
+
+// summaries are the lines about patterns, one where entries and returns of the
+// same functions are probed.
+func summaries(patterns []*pattern) []string {
+	var lines []string
+	for _, p := range patterns {
+		line := p.String()
+		entries, returns := strings.CutSuffix(p.text, "%return")
+		if returns && slices.ContainsFunc(patterns, func(o *pattern) bool { return o.text == entries && o.probed == p.probed }) {
+			continue
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
