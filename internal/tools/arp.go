@@ -61,7 +61,8 @@ skprobe arp --where 'dev == "eth0"'`,
 		Short: "a packet of IPv6's neighbour discovery goes out",
 		Probes: []event.Probe{{
 			// Its packet has no header of IPv6 yet: skb->data is that of ICMPv6.
-			Funcs:    []string{"ndisc_send_skb"}, // its parameters were others before 3.12
+			Funcs:    []string{"ndisc_send_skb"},
+			Params:   "struct sk_buff *skb, struct in6_addr *daddr, struct in6_addr *saddr", // since 3.9
 			NonNull:  []string{"skb"},
 			Optional: true,
 			Fields: append([]event.Field{
