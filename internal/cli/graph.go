@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/skprobe/skprobe/internal/event"
 	"github.com/skprobe/skprobe/internal/session"
 )
 
@@ -54,7 +55,7 @@ skprobe graph 'udp_*' --count-by function --sum duration_us`),
 			case !slices.Contains(session.GraphMethods, g.Method):
 				return usagef("--method %q: it is one of %s", g.Method, strings.Join(session.GraphMethods, ", "))
 			}
-			cfg, err := flags.config(a, nil, program)
+			cfg, err := flags.config(a, &event.Tool{Name: cmd.Name()}, program)
 			if err != nil {
 				return err
 			}

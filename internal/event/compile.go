@@ -183,6 +183,11 @@ func (k *Kernel) target(symbol string, nonNull []string, params string) (fetchar
 		return t, err
 	}
 	t.Func = proto
+	if k.NotLoaded != nil && proto == nil {
+		if module := k.NotLoaded(symbol); module != "" {
+			t.NoParams = fmt.Sprintf("module %s is not loaded, and its types come with it; name registers, for example %%%s", module, exampleRegister(k.Arch))
+		}
+	}
 	if _, suffix, ok := strings.Cut(symbol, "."); ok {
 		t.NoParams = fmt.Sprintf("the compiler made .%s of the function and may have moved them; name registers, for example %%%s", suffix, exampleRegister(k.Arch))
 	}

@@ -23,6 +23,9 @@ type Kernel struct {
 	// EventProbe tells whether an event probe can be attached to a static
 	// event; the error says why not. nil: it cannot.
 	EventProbe func(tracepoint string) error
+	// NotLoaded, if not nil, returns the module of a function that is not
+	// loaded, "" for others: its types are not known.
+	NotLoaded func(symbol string) string
 	// User finds a function of a program or library; the error says why there
 	// is none.
 	User func(file, function string) (UserFunc, error)

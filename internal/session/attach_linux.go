@@ -47,13 +47,14 @@ type attached struct {
 
 	patterns []*pattern
 	users    *userFuncs
+	waits    []string // what is waited for, for people
 }
 
 // attach compiles the tool for this kernel and defines its probes. Where the
 // kernel has not the functions that the types promised, it tries once more
 // with what the symbols say.
 func attach(cfg *Config, tfs *tracefs.FS, types fetchargs.Types) (*attached, error) {
-	c := &chooser{types: types, symbols: cfg.Verify}
+	c := &chooser{types: types, symbols: cfg.Verify, wait: cfg.Verify}
 	a, err := attachWith(cfg, tfs, types, c)
 	if err != nil && !c.symbols && isNoFunction(err) {
 		c.symbols = true
@@ -102,7 +103,7 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 		}
 	}()
 	k := event.Kernel{Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs, types),
-		EventProbe: eventProbes(tfs, cfg), User: users.find, Symbol: symbolizer(), Arch: arch}
+		EventProbe: eventProbes(tfs, cfg), User: users.find, NotLoaded: notLoaded, Symbol: symbolizer(), Arch: arch}
 	c.noKprobes = !hasKprobes(tfs)
 	tool, patterns, err := expand(cfg.Tool, tfs, c, users)
 	if err != nil {
@@ -169,6 +170,9 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 		}
 	}
 	a.patterns = append(a.patterns, cfg.traced...)
+	for _, module := range c.waits {
+		a.waits = append(a.waits, waits(module))
+	}
 	return a, many.define()
 }
 

@@ -90,7 +90,10 @@ func (p *pattern) functions(src event.Source, tfs *tracefs.FS, c *chooser) (sour
 	if err != nil {
 		return nil, usage("%v", err)
 	}
-	p.matched = len(symbols)
+	if p.matched = len(symbols); p.matched == 0 {
+		p.module = notLoaded(src.Probes[0].Funcs[0])
+		return nil, nil
+	}
 	traceable, _ := tfs.Traceable()
 	forbidden, _ := kernel.FS{}.Blacklist()
 	for i, s := range symbols {

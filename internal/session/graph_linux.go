@@ -59,7 +59,7 @@ func (cfg *Config) trace(places []string, tfs *tracefs.FS, types fetchargs.Types
 		return err
 	}
 	cfg.Tool = callgraph.Traced(cfg.Graph.Options)
-	c := &chooser{types: types, symbols: true}
+	c := &chooser{types: types, symbols: true, wait: true}
 	for _, text := range places {
 		src, err := event.ParseProbe(text)
 		if err == nil {
@@ -78,9 +78,9 @@ func (cfg *Config) trace(places []string, tfs *tracefs.FS, types fetchargs.Types
 			switch {
 			case err != nil:
 				return err
-			case p.matched == 0:
+			case p.matched == 0 && p.module == "": // the tracer waits for a module
 				return p.nothing()
-			case p.probed == 0:
+			case p.probed == 0 && p.module == "":
 				return refused("", errors.New(p.String()))
 			}
 		} else if _, err := c.choose(src.Probes[0].Funcs); err != nil {

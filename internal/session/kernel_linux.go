@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -106,6 +107,8 @@ type chooser struct {
 	noKprobes bool
 	found     map[string]*kernel.Found
 	known     map[string]bool // functions that were found by a pattern
+	wait      bool            // for modules that are not loaded
+	waits     []string        // modules that are waited for
 }
 
 // know takes a function that was found, so that it is not looked for again.
@@ -135,6 +138,12 @@ func (c *chooser) choose(funcs []string) (string, error) {
 				return f, nil
 			}
 		}
+	}
+	if module := notLoaded(funcs[0]); module != "" && c.wait && len(funcs) == 1 {
+		if !slices.Contains(c.waits, module) {
+			c.waits = append(c.waits, module)
+		}
+		return funcs[0], nil
 	}
 	if err := c.read(funcs); err != nil {
 		return "", err

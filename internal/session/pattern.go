@@ -18,6 +18,7 @@ type pattern struct {
 	probed  int
 	refused map[string]int // why → how many
 	symbols map[string]kernel.Symbol
+	module  string // that is not loaded
 }
 
 // refuse counts one that is not probed.
@@ -25,6 +26,9 @@ func (p *pattern) refuse(why string) { p.refused[why]++ }
 
 // String is what became of it, in one line.
 func (p *pattern) String() string {
+	if p.module != "" {
+		return "waiting for module " + p.module + ", which is not loaded"
+	}
 	text := fmt.Sprintf("%s: %d of %d %s probed", p.text, p.probed, p.matched, p.what)
 	var reasons []string
 	for _, why := range slices.SortedFunc(maps.Keys(p.refused), func(a, b string) int {
@@ -49,6 +53,9 @@ func newPattern(text string) *pattern {
 
 // nothing is the error where nothing matches.
 func (p *pattern) nothing() error {
+	if p.module != "" {
+		return &Error{Status: ExitRefused, Err: fmt.Errorf("%s: module %s is not loaded, and its functions are not known before", p.text, p.module), Do: "load it, or name functions"}
+	}
 	return &Error{Status: ExitRefused, Err: fmt.Errorf("%s: no %s match", strings.TrimSuffix(p.text, "%return"), p.what)}
 }
 

@@ -212,6 +212,9 @@ func (r *run) announce() {
 			fmt.Fprintln(w, note)
 		}
 	}
+	for _, line := range r.attached.waits {
+		fmt.Fprintln(w, "skprobe:", line)
+	}
 	for _, line := range summaries(r.attached.patterns) {
 		fmt.Fprintln(w, line)
 	}

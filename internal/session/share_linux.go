@@ -54,7 +54,7 @@ func (s *sharer) define() error {
 		}
 	}
 	for _, p := range s.attached.patterns {
-		if p.probed == 0 {
+		if p.probed == 0 && p.module == "" {
 			return noneOf([]*pattern{p}, &event.Program{}, nil)
 		}
 	}
