@@ -105,7 +105,6 @@ func openOld(a *perf.Attr, pid, cpu int) (int, error) {
 	}{
 		{a.SampleFormat.Tid, unix.PERF_SAMPLE_TID},
 		{a.SampleFormat.Time, unix.PERF_SAMPLE_TIME},
-		{a.SampleFormat.CPU, unix.PERF_SAMPLE_CPU},
 		{a.SampleFormat.Raw, unix.PERF_SAMPLE_RAW},
 		{a.SampleFormat.Callchain, unix.PERF_SAMPLE_CALLCHAIN},
 	} {

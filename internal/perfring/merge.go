@@ -57,6 +57,7 @@ func (t turn) Deliver(until uint64) error {
 // one delivers the oldest record of a ring.
 func (m *merger) one(r *ring) error {
 	e := r.index[r.next]
+	m.rec.CPU = uint32(r.cpu)
 	known, err := m.rec.decode(r.bytes(e), m.stack)
 	if err != nil {
 		err = fmt.Errorf("perf ring of CPU %d: %w", r.cpu, err)

@@ -137,10 +137,11 @@ func (r *Rings) open(cpus []int) error {
 	return nil
 }
 
-// attr is what all events have in common. Their records go to one ring, so their layout must be the same.
+// attr is what all events have in common. Their records go to one ring, so their layout must be the same. They do not name the
+// CPU: a ring has those of one.
 func (r *Rings) attr() *perf.Attr {
 	a := &perf.Attr{
-		SampleFormat: perf.SampleFormat{Tid: true, Time: true, CPU: true},
+		SampleFormat: perf.SampleFormat{Tid: true, Time: true},
 		Options:      perf.Options{Disabled: true, SampleIDAll: true, Watermark: true},
 		Wakeup:       uint32(r.cfg.Pages * os.Getpagesize() / 4),
 	}

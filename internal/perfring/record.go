@@ -67,8 +67,9 @@ const (
 	miscCommExec = 1 << 13
 
 	headerSize = 8
-	// idSize is the size of what sample_id_all adds at the end of other records than samples: pid, tid, time, cpu, reserved.
-	idSize = 24
+	// idSize is the size of what sample_id_all adds at the end of other records than samples, and of what samples begin with: pid, tid,
+	// time.
+	idSize = 16
 )
 
 // Entries of a call chain above this are no addresses but markers, such as PERF_CONTEXT_KERNEL.
@@ -76,8 +77,8 @@ const contextMax = ^uint64(4095 - 1)
 
 var order = binary.NativeEndian
 
-// decode makes a Record of the bytes of a perf record, header included, of an event with sample_type TID|TIME|CPU|RAW, CALLCHAIN
-// if stack is set, and sample_id_all. It reports whether it is a kind that we know. Every record is checked against its length.
+// decode makes a Record of the bytes of a perf record, header included, of an event with sample_type TID|TIME|RAW, CALLCHAIN
+// if stack is set, and sample_id_all. It leaves CPU alone, which is the ring's. It reports whether it is a kind that we know. Every record is checked against its length.
 // See perf_event_open(2) for the layout.
 func (r *Record) decode(b []byte, stack bool) (bool, error) {
 	if len(b) < headerSize || int(order.Uint16(b[6:])) != len(b) {
@@ -109,7 +110,6 @@ func (r *Record) decode(b []byte, stack bool) (bool, error) {
 	body = body[:len(body)-idSize]
 	r.PID, r.TID = order.Uint32(id), order.Uint32(id[4:])
 	r.Time = order.Uint64(id[8:])
-	r.CPU = order.Uint32(id[16:])
 	switch kind {
 	case typeLost:
 		r.Kind, r.Lost = Lost, order.Uint64(body[8:])
@@ -134,16 +134,14 @@ func (r *Record) decode(b []byte, stack bool) (bool, error) {
 	return true, nil
 }
 
-// decodeSample decodes pid, tid, time, cpu, reserved, then a call chain if stack is set, then the raw record.
+// decodeSample decodes pid, tid, time, then a call chain if stack is set, then the raw record.
 func (r *Record) decodeSample(b []byte, stack bool) error {
-	const fixed = 24
-	if len(b) < fixed+4 {
+	if len(b) < idSize+4 {
 		return fmt.Errorf("perf sample is too short: %d bytes", len(b))
 	}
 	r.PID, r.TID = order.Uint32(b), order.Uint32(b[4:])
 	r.Time = order.Uint64(b[8:])
-	r.CPU = order.Uint32(b[16:])
-	b = b[fixed:]
+	b = b[idSize:]
 	if stack {
 		if len(b) < 8 {
 			return fmt.Errorf("perf sample without a call chain")

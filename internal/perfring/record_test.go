@@ -1,7 +1,6 @@
 package perfring
 
 import (
-	"bytes"
 	"encoding/binary"
 	"testing"
 
@@ -41,20 +40,20 @@ func u64(values ...uint64) []byte {
 }
 
 // id is the end of records that are no samples.
-func id(pid, tid uint32, time uint64, cpu uint32) []byte {
-	return bytes.Join([][]byte{u32(pid, tid), u64(time), u32(cpu, 0)}, nil)
+func id(pid, tid uint32, time uint64) []byte {
+	return append(u32(pid, tid), u64(time)...)
 }
 
-func sample(pid, tid uint32, time uint64, cpu uint32, raw []byte) []byte {
+func sample(pid, tid uint32, time uint64, raw []byte) []byte {
 	padded := append([]byte{}, raw...)
 	for (len(padded)+4)%8 != 0 {
 		padded = append(padded, 0)
 	}
-	return rec(typeSample, 0, u32(pid, tid), u64(time), u32(cpu, 0), u32(uint32(len(padded))), padded)
+	return rec(typeSample, 0, id(pid, tid, time), u32(uint32(len(padded))), padded)
 }
 
 func TestDecode(t *testing.T) {
-	stack := rec(typeSample, 0, u32(10, 11), u64(99), u32(3, 0),
+	stack := rec(typeSample, 0, id(10, 11, 99),
 		u64(4, 1<<64-128, 0xffffffff81000000, 0xffffffff81000010, 1<<64-512), u32(4), []byte("data"))
 	for name, test := range map[string]struct {
 		in    []byte
@@ -62,37 +61,37 @@ func TestDecode(t *testing.T) {
 		want  Record
 	}{
 		"sample": {
-			in:   sample(10, 11, 99, 3, []byte("0123456789ab")),
-			want: Record{Kind: Sample, CPU: 3, PID: 10, TID: 11, Time: 99, Raw: []byte("0123456789ab")},
+			in:   sample(10, 11, 99, []byte("0123456789ab")),
+			want: Record{Kind: Sample, PID: 10, TID: 11, Time: 99, Raw: []byte("0123456789ab")},
 		},
 		"sample with stack": {
 			in: stack, stack: true,
-			want: Record{Kind: Sample, CPU: 3, PID: 10, TID: 11, Time: 99, Raw: []byte("data"),
+			want: Record{Kind: Sample, PID: 10, TID: 11, Time: 99, Raw: []byte("data"),
 				Stack: []uint64{0xffffffff81000000, 0xffffffff81000010}},
 		},
 		"name": {
-			in:   rec(typeComm, 0, u32(10, 11), []byte("dnsmasq\x00"), id(1, 2, 99, 3)),
-			want: Record{Kind: Comm, CPU: 3, PID: 10, TID: 11, Time: 99, Comm: []byte("dnsmasq")},
+			in:   rec(typeComm, 0, u32(10, 11), []byte("dnsmasq\x00"), id(1, 2, 99)),
+			want: Record{Kind: Comm, PID: 10, TID: 11, Time: 99, Comm: []byte("dnsmasq")},
 		},
 		"name by exec": {
-			in:   rec(typeComm, miscCommExec, u32(10, 11), []byte("a\x00\x00\x00\x00\x00\x00\x00"), id(10, 11, 99, 3)),
-			want: Record{Kind: Comm, Exec: true, CPU: 3, PID: 10, TID: 11, Time: 99, Comm: []byte("a")},
+			in:   rec(typeComm, miscCommExec, u32(10, 11), []byte("a\x00\x00\x00\x00\x00\x00\x00"), id(10, 11, 99)),
+			want: Record{Kind: Comm, Exec: true, PID: 10, TID: 11, Time: 99, Comm: []byte("a")},
 		},
 		"fork": {
-			in:   rec(typeFork, 0, u32(10, 20, 11, 21), u64(98), id(20, 21, 99, 3)),
-			want: Record{Kind: Fork, CPU: 3, PID: 10, PPID: 20, TID: 11, PTID: 21, Time: 99},
+			in:   rec(typeFork, 0, u32(10, 20, 11, 21), u64(98), id(20, 21, 99)),
+			want: Record{Kind: Fork, PID: 10, PPID: 20, TID: 11, PTID: 21, Time: 99},
 		},
 		"exit": {
-			in:   rec(typeExit, 0, u32(10, 20, 11, 21), u64(98), id(10, 11, 99, 3)),
-			want: Record{Kind: Exit, CPU: 3, PID: 10, PPID: 20, TID: 11, PTID: 21, Time: 99},
+			in:   rec(typeExit, 0, u32(10, 20, 11, 21), u64(98), id(10, 11, 99)),
+			want: Record{Kind: Exit, PID: 10, PPID: 20, TID: 11, PTID: 21, Time: 99},
 		},
 		"lost": {
-			in:   rec(typeLost, 0, u64(7, 42), id(10, 11, 99, 3)),
-			want: Record{Kind: Lost, CPU: 3, PID: 10, TID: 11, Time: 99, Lost: 42},
+			in:   rec(typeLost, 0, u64(7, 42), id(10, 11, 99)),
+			want: Record{Kind: Lost, PID: 10, TID: 11, Time: 99, Lost: 42},
 		},
 		"lost samples": {
-			in:   rec(typeLostSamples, 0, u64(42), id(10, 11, 99, 3)),
-			want: Record{Kind: Lost, CPU: 3, PID: 10, TID: 11, Time: 99, Lost: 42},
+			in:   rec(typeLostSamples, 0, u64(42), id(10, 11, 99)),
+			want: Record{Kind: Lost, PID: 10, TID: 11, Time: 99, Lost: 42},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -131,9 +130,9 @@ func TestDecodeUnknown(t *testing.T) {
 func TestDecodeLies(t *testing.T) {
 	var r Record
 	for name, in := range map[string][]byte{
-		"raw longer than the record":   rec(typeSample, 0, u32(1, 1), u64(1), u32(0, 0), u32(1000, 0)),
-		"stack longer than the record": rec(typeSample, 0, u32(1, 1), u64(1), u32(0, 0), u64(1<<61, 0)),
-		"stack and no raw":             rec(typeSample, 0, u32(1, 1), u64(1), u32(0, 0), u64(1, 5)),
+		"raw longer than the record":   rec(typeSample, 0, id(1, 1, 1), u32(1000, 0)),
+		"stack longer than the record": rec(typeSample, 0, id(1, 1, 1), u64(1<<61, 0)),
+		"stack and no raw":             rec(typeSample, 0, id(1, 1, 1), u64(1, 5)),
 	} {
 		if _, err := r.decode(in, name != "raw longer than the record"); err == nil {
 			t.Errorf("%s: no error", name)
@@ -142,11 +141,11 @@ func TestDecodeLies(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	f.Add(sample(10, 11, 99, 3, []byte("0123456789ab")), false)
-	f.Add(rec(typeSample, 0, u32(1, 1), u64(1), u32(0, 0), u64(1, 5), u32(4, 0)), true)
-	f.Add(rec(typeComm, 0, u32(10, 11), []byte("dnsmasq\x00"), id(1, 2, 99, 3)), false)
-	f.Add(rec(typeFork, 0, u32(10, 20, 11, 21), u64(98), id(20, 21, 99, 3)), false)
-	f.Add(rec(typeLost, 0, u64(7, 42), id(10, 11, 99, 3)), false)
+	f.Add(sample(10, 11, 99, []byte("0123456789ab")), false)
+	f.Add(rec(typeSample, 0, id(1, 1, 1), u64(1, 5), u32(4, 0)), true)
+	f.Add(rec(typeComm, 0, u32(10, 11), []byte("dnsmasq\x00"), id(1, 2, 99)), false)
+	f.Add(rec(typeFork, 0, u32(10, 20, 11, 21), u64(98), id(20, 21, 99)), false)
+	f.Add(rec(typeLost, 0, u64(7, 42), id(10, 11, 99)), false)
 	f.Fuzz(func(t *testing.T, b []byte, stack bool) {
 		if len(b) >= headerSize {
 			order.PutUint16(b[6:], uint16(len(b))) // else nearly all is refused at once

@@ -59,10 +59,10 @@ func (r *ring) scan() error {
 		}
 		e := entry{pos: pos, size: uint32(length)}
 		switch kind := order.Uint32(at); {
-		case kind == typeSample && length >= headerSize+16:
+		case kind == typeSample && length >= headerSize+idSize:
 			e.time = r.word(pos + headerSize + 8)
 		case length >= headerSize+idSize:
-			e.time = r.word(pos + length - 16)
+			e.time = r.word(pos + length - 8)
 			switch kind {
 			case typeLost:
 				r.lost.Add(r.word(pos + headerSize + 8))

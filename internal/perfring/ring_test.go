@@ -28,7 +28,7 @@ func newKernel(cpu, size int) *kernel {
 // write appends a record, in front of it one about losses if there were any. It reports whether there was room.
 func (k *kernel) write(b []byte) bool {
 	if k.lost > 0 {
-		b = append(rec(typeLost, 0, u64(0, k.lost), id(0, 0, k.timeOf(b), uint32(k.ring.cpu))), b...)
+		b = append(rec(typeLost, 0, u64(0, k.lost), id(0, 0, k.timeOf(b))), b...)
 	}
 	if uint64(len(b)) > uint64(len(k.ring.data))-(k.head-k.tail) {
 		k.lost++
@@ -80,7 +80,7 @@ func TestMergeOrder(t *testing.T) {
 				m := newMerger(kernels...)
 				const horizon = 50
 				var now, last uint64 = 1000, 0
-				written, read := map[uint64]bool{}, map[uint64]bool{}
+				written, read := map[uint64]int{}, map[uint64]bool{} // on which CPU
 				number := uint64(0)
 				check := func(r *Record) error {
 					if r.Kind != Sample {
@@ -91,8 +91,8 @@ func TestMergeOrder(t *testing.T) {
 						t.Errorf("record %d of time %d after time %d", n, r.Time, last)
 					}
 					last = r.Time
-					if read[n] || !written[n] {
-						t.Errorf("record %d again, or never written", n)
+					if cpu, ok := written[n]; read[n] || !ok || cpu != int(r.CPU) {
+						t.Errorf("record %d of CPU %d again, or never written there", n, r.CPU)
 					}
 					read[n] = true
 					for i, c := range r.Raw[8 : 8+n%61] {
@@ -112,8 +112,8 @@ func TestMergeOrder(t *testing.T) {
 							raw = append(raw, byte(number)+byte(i))
 						}
 						// A time may be a little older than the place says.
-						if k.write(sample(1, 1, now-uint64(random.IntN(horizon/2)), uint32(k.ring.cpu), raw)) {
-							written[number] = true
+						if k.write(sample(1, 1, now-uint64(random.IntN(horizon/2)), raw)) {
+							written[number] = k.ring.cpu
 						}
 					}
 					if err := m.look(now-horizon, check); err != nil {
@@ -149,7 +149,7 @@ func TestMergeOrder(t *testing.T) {
 func TestDeliverError(t *testing.T) {
 	k := newKernel(0, 4096)
 	for n := range uint64(10) {
-		k.write(sample(1, 1, 100+n, 0, u64(n)))
+		k.write(sample(1, 1, 100+n, u64(n)))
 	}
 	m := newMerger(k)
 	var got []uint64
@@ -178,7 +178,7 @@ func TestHold(t *testing.T) {
 	m := newMerger(k, other)
 	n := 0
 	for i := range uint64(500) {
-		if !k.write(sample(1, 1, 1000+i, 0, u64(i))) {
+		if !k.write(sample(1, 1, 1000+i, u64(i))) {
 			t.Fatalf("no room for record %d", i)
 		}
 		if i%20 == 0 {
@@ -216,7 +216,7 @@ func TestScanRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newKernel(0, 4096)
-			k.write(sample(1, 1, 1, 0, u64(1)))
+			k.write(sample(1, 1, 1, u64(1)))
 			damage(k)
 			if err := newMerger(k).look(math.MaxUint64, func(*Record) error { return nil }); err == nil {
 				t.Error("no error")
@@ -226,8 +226,8 @@ func TestScanRefuses(t *testing.T) {
 }
 
 func FuzzRing(f *testing.F) {
-	f.Add(append(sample(1, 1, 5, 0, u64(1)), sample(1, 1, 4, 0, u64(2))...), uint16(0))
-	f.Add(append(rec(typeLost, 0, u64(7, 42), id(10, 11, 99, 3)), rec(typeComm, 0, u32(1, 1), u64(65), id(1, 1, 1, 1))...), uint16(4000))
+	f.Add(append(sample(1, 1, 5, u64(1)), sample(1, 1, 4, u64(2))...), uint16(0))
+	f.Add(append(rec(typeLost, 0, u64(7, 42), id(10, 11, 99)), rec(typeComm, 0, u32(1, 1), u64(65), id(1, 1, 1))...), uint16(4000))
 	f.Fuzz(func(t *testing.T, b []byte, start uint16) {
 		k := newKernel(0, 4096)
 		k.head = uint64(start) &^ 7
@@ -253,7 +253,7 @@ func BenchmarkDeliver(b *testing.B) {
 			heads := make([]uint64, cpus)
 			for {
 				k := kernels[n/3%cpus] // some in a row on each CPU
-				if !k.write(sample(1, 1, uint64(n), uint32(k.ring.cpu), make([]byte, 60))) {
+				if !k.write(sample(1, 1, uint64(n), make([]byte, 60))) {
 					break
 				}
 				n++
