@@ -79,13 +79,20 @@ func (e event) ioctl(name string, request, arg uintptr) error {
 
 // idIoctl tells whether the kernel knows PERF_EVENT_IOC_ID (3.12), without which go-perf cannot open events: it asks for the id of each
 // one, and on a refusal forgets the file descriptor.
+//
+// The event that is asked belongs to a CPU: with one of a thread the kernel looks at each change of threads whether there is something to
+// do for perf, until a second after the last such event is closed, and waits for all CPUs before it begins with that.
 var idIoctl = sync.OnceValue(func() bool {
+	cpus, err := onlineCPUs()
+	if err != nil || len(cpus) == 0 {
+		return true // the real open will tell why
+	}
 	fd, err := openOld(&perf.Attr{
 		Type: perf.SoftwareEvent, Config: unix.PERF_COUNT_SW_ALIGNMENT_FAULTS,
 		Options: perf.Options{Disabled: true, ExcludeKernel: true, ExcludeHypervisor: true},
-	}, 0, -1)
+	}, anyPid, cpus[0])
 	if err != nil {
-		return true // the real open will tell why
+		return true // as above
 	}
 	defer unix.Close(fd)
 	var id uint64
