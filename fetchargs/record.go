@@ -145,6 +145,22 @@ func (l *Layout) Bytes(record []byte, present uint64, s Slot) []byte {
 // record. All others are always in the same.
 func (l *Layout) IsText(s Slot) bool { return l.slots[s].str }
 
+// Place returns where a value that is no text lies in each record.
+func (l *Layout) Place(s Slot) (off, size int) { return l.slots[s].off, l.slots[s].size }
+
+// Pointer returns, for a value that is a pointer on which others hang, the bit
+// of what [Layout.Present] returns that tells that it is a kernel address; 0 for
+// other values.
+func (l *Layout) Pointer(s Slot) uint64 {
+	sl := &l.slots[s]
+	for i := range l.chains {
+		if c := &l.chains[i]; c.off == sl.off && sl.size == 8 && !sl.str {
+			return c.bit
+		}
+	}
+	return 0
+}
+
 // text reads a __data_loc field: the low half is the offset in the record, the
 // high half the length with the final NUL. A fault gives length 0, or the
 // kernel writes "(fault)" itself when it prints; nothing of the text is there.

@@ -45,15 +45,25 @@ func (c *Compiled) load(h *Half, record []byte) error {
 		}
 	}
 	if len(record) > cap(h.record) {
-		h.record = make([]byte, len(record), 2*len(record))
-		c.event = nil // what is in the buffer is in another place now
+		h.record, h.next = make([]byte, len(record), 2*len(record)), make([]byte, len(record), 2*len(record))
+		c.event = nil // what is in the buffers is in another place now
 	}
+	c.changed = everything
 	if present != h.present {
 		h.present = present
 		c.steps = nil
 	}
-	h.record = h.record[:len(record)]
-	copy(h.record, record)
+	if c.steps == nil || c.steps.windows == nil {
+		h.record = h.record[:len(record)]
+		copy(h.record, record)
+		return nil
+	}
+	h.next = h.next[:len(record)]
+	copy(h.next, record)
+	if c.changed = c.steps.windows.differ(); c.changed != 0 {
+		h.record = h.record[:len(record)]
+		copy(h.record, h.next)
+	}
 	return nil
 }
 
@@ -61,7 +71,7 @@ func (c *Compiled) load(h *Half, record []byte) error {
 func (c *Compiled) aim(ev *Event) {
 	all := ev.Values[:cap(ev.Values)]
 	clear(all) // of what another probe left there, or other steps
-	ev.from = c
+	ev.from, c.changed = c, everything
 	if c.event != ev {
 		c.event, c.steps = ev, nil
 		c.plans = map[pointers]*steps{}

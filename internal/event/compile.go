@@ -54,6 +54,9 @@ type Compiled struct {
 	dialect  fetchargs.Dialect
 	pairs    pairs
 	places   places // nil where it is one function alone
+
+	changed uint64 // see Event.Changed: for the loaded record
+	holds   bool   // tests, for the loaded record
 }
 
 // A Half is one definition in the kernel.
@@ -67,6 +70,7 @@ type Half struct {
 	layout  *fetchargs.Layout
 
 	record  []byte // that is decoded
+	next    []byte // that is compared with it
 	present uint64 // its pointers
 }
 

@@ -106,9 +106,13 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 	if c.steps == nil || c.event != ev || ev.from != c {
 		c.aim(ev)
 	}
-	c.steps.run()
-	for _, f := range c.computed {
-		ev.Values[f.out[0]] = Value{}
+	if c.changed != 0 {
+		c.steps.run()
+		for _, f := range c.computed {
+			ev.Values[f.out[0]] = Value{}
+		}
+		c.holds = hold(c.tests)
+		c.publish(ev)
 	}
 	ev.Name = c.Event
 	if c.places != nil {
@@ -119,7 +123,7 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 		ev.Name = c.places[at].Event
 	}
 	ev.Task = !c.Softirq && !interrupts(record)
-	return hold(c.tests), nil
+	return c.holds, nil
 }
 
 // pair keeps the record until the function returns, and then loads those that

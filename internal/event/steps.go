@@ -23,6 +23,8 @@ type steps struct {
 	absent  []*Value
 	copies  []move
 	choices []choice
+
+	windows *windows // nil where records are not compared
 }
 
 // A step decodes bytes of a half's buffer.
@@ -186,24 +188,32 @@ func (c *Compiled) plan(ev *Event) *steps {
 		case len(open) > 0 && slices.EqualFunc(open[0].cases, f.cases, boundCase.isLike):
 			open = append(open, f)
 		default:
-			s.choose(open, lazy, all)
+			c.choose(s, open, lazy, all)
 			open = []*boundField{f}
 		}
 	}
-	s.choose(open, lazy, all)
+	c.choose(s, open, lazy, all)
+	s.windows = c.watch(len(ev.Values))
 	return s
 }
 
 // choose adds the choice between the cases of some fields, whose conditions
 // are the same.
-func (s *steps) choose(fields, lazy []*boundField, all []Value) {
+func (c *Compiled) choose(s *steps, fields, lazy []*boundField, all []Value) {
 	if len(fields) == 0 {
 		return
 	}
-	ch := choice{then: make([]steps, len(fields[0].cases)+1)}
+	var ch choice
+	decided := false // by what is fixed
 	for i := range fields[0].cases {
-		ch.cases = append(ch.cases, fields[0].cases[i].tests(all))
-		then := &ch.then[i]
+		open, possible := c.open(fields[0].cases[i])
+		if !possible {
+			continue
+		}
+		if decided = len(open.conds) == 0; !decided {
+			ch.cases = append(ch.cases, open.tests(all))
+		}
+		then := &steps{}
 		values := make([][]*Value, len(lazy)) // into which lazy fields are decoded
 		for _, f := range fields {
 			from, to := f.cases[i].from, &all[f.out[0]]
@@ -231,9 +241,16 @@ func (s *steps) choose(fields, lazy []*boundField, all []Value) {
 				then.add(l, values[at])
 			}
 		}
+		if ch.then = append(ch.then, *then); decided {
+			break
+		}
 	}
-	for _, f := range fields {
-		ch.then[len(ch.cases)].unset(&all[f.out[0]])
+	if !decided {
+		none := steps{}
+		for _, f := range fields {
+			none.unset(&all[f.out[0]])
+		}
+		ch.then = append(ch.then, none)
 	}
 	s.choices = append(s.choices, ch)
 }

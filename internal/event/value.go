@@ -47,10 +47,16 @@ type Event struct {
 	Thread uint32
 	// Values is parallel to the columns of the Schema.
 	Values []Value
+	// Edition, unless it is 0, numbers what Values hold: events of one edition
+	// have the same. Changed tells in which columns they can differ from those
+	// of the edition before: one bit each, the lowest for the first column, the
+	// highest for all from the 64th on.
+	Edition, Changed uint64
 	// Stack holds return addresses, innermost first, with --stack.
 	Stack []uint64
 
-	from *Compiled // who filled in Values
+	from     *Compiled // who filled in Values
+	editions uint64    // the last Edition
 }
 
 // A Column is one named value of a tool's events.

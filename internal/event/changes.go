@@ -1,0 +1,180 @@
+package event
+
+import (
+	"encoding/binary"
+	"slices"
+)
+
+// A program that does the same thing again and again makes records that are
+// alike, and no others come as densely. So a record is compared with the one
+// before, where it counts: what is the same is neither decoded nor written
+// again.
+
+// A window is up to 8 bytes of the records, where they lie in the half's two
+// buffers.
+type window struct {
+	now, next *[8]byte
+	mask      uint64 // of the bytes, as a little-endian number
+	columns   uint64 // those that depend on them, as in Event.Changed
+}
+
+const (
+	// everything is all windows, or all columns.
+	everything = ^uint64(0)
+	// beyond is the bit of columns that have none of their own, and of what no
+	// sink sees.
+	beyond = 1 << 63
+)
+
+func bit(i int) uint64 { return 1 << min(i, 63) }
+
+// differ tells which columns can differ between the loaded record and the next.
+func (w *windows) differ() uint64 {
+	columns := w.always
+	for i := range w.all {
+		v := &w.all[i]
+		if (binary.LittleEndian.Uint64(v.now[:])^binary.LittleEndian.Uint64(v.next[:]))&v.mask != 0 {
+			columns |= v.columns
+		}
+	}
+	return columns
+}
+
+// windows are those bytes on which something depends.
+type windows struct {
+	all    []window
+	always uint64 // columns that may change though no window does
+}
+
+// A span is bytes of the records on which columns depend.
+type span struct {
+	off, size int
+	columns   uint64
+}
+
+// look puts windows on some bytes of the half's records.
+func (h *Half) look(spans []span) []window {
+	slices.SortFunc(spans, func(a, b span) int { return a.off - b.off })
+	var starts []int
+	covered := 0
+	for _, s := range spans {
+		for covered < s.off+s.size {
+			start := min(max(s.off, covered), h.layout.Size-8)
+			starts, covered = append(starts, start), start+8
+		}
+	}
+	all := []window{}
+	for _, start := range starts {
+		w := window{now: (*[8]byte)(h.record[start:]), next: (*[8]byte)(h.next[start:])}
+		for _, s := range spans {
+			from, to := max(s.off, start), min(s.off+s.size, start+8)
+			if from < to {
+				w.mask |= everything >> (64 - 8*(to-from)) << (8 * (from - start))
+				w.columns |= s.columns
+			}
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
+// publish gives the decoded values of an event their number.
+func (c *Compiled) publish(ev *Event) {
+	if c.steps.windows == nil {
+		ev.Edition = 0
+		return
+	}
+	ev.editions++
+	ev.Edition, ev.Changed = ev.editions, c.changed
+}
+
+// watch finds the bytes on which the columns depend; nil where records are not
+// compared: those of several halves, and those of a tool with a Reducer, which
+// may look at everything and change it.
+func (c *Compiled) watch(shown int) *windows {
+	if c.Entry != nil && c.Return != nil || c.keys != nil {
+		return nil
+	}
+	var d dependences
+	for _, f := range c.fields {
+		for _, at := range f.out {
+			if at >= 0 && at < shown {
+				d.add(c, f, bit(at))
+			}
+		}
+	}
+	for _, cond := range c.only.conds {
+		d.add(c, c.fieldOf(cond.at), beyond)
+	}
+	if c.socket >= 0 {
+		d.add(c, c.fieldOf(c.socket), beyond)
+	}
+	return &windows{c.first().look(d.spans), d.always}
+}
+
+// dependences are on what columns depend.
+type dependences struct {
+	spans  []span
+	always uint64 // they depend on what lies elsewhere in each record
+}
+
+// add adds the bytes on which a field depends.
+func (d *dependences) add(c *Compiled, f *boundField, columns uint64) {
+	for i := range f.cases {
+		b, possible := c.open(f.cases[i])
+		if !possible {
+			continue
+		}
+		for _, cond := range b.conds {
+			d.add(c, c.fieldOf(cond.at), columns)
+		}
+		if b.from >= 0 {
+			d.add(c, c.fieldOf(b.from), columns)
+		}
+		if len(b.conds) == 0 {
+			break
+		}
+	}
+	for _, slot := range f.slots {
+		switch {
+		case slot < 0:
+		case f.half.layout.IsText(slot):
+			d.always |= columns
+		default:
+			off, size := f.half.layout.Place(slot)
+			d.spans = append(d.spans, span{off, size, columns})
+		}
+	}
+}
+
+// fieldOf is the field that sets a value.
+func (c *Compiled) fieldOf(at int) *boundField {
+	return c.fields[slices.IndexFunc(c.fields, func(f *boundField) bool { return slices.Contains(f.out, at) })]
+}
+
+// open is a case without the conditions that are fulfilled anyway; it is not
+// possible if one never is.
+func (c *Compiled) open(b boundCase) (_ boundCase, possible bool) {
+	var open []boundCond
+	for _, cond := range b.conds {
+		switch holds, fixed := c.fixed(cond); {
+		case !fixed:
+			open = append(open, cond)
+		case !holds:
+			return b, false
+		}
+	}
+	b.conds = open
+	return b, true
+}
+
+// fixed tells whether a condition has the same outcome for all records with the
+// loaded pointers, and which: one of them is not nil.
+func (c *Compiled) fixed(cond boundCond) (holds, fixed bool) {
+	f := c.fieldOf(cond.at)
+	if cond.num != 0 || cond.op == AtLeast || len(f.slots) != 1 || f.slots[0] < 0 || f.addend != 0 || f.bitWidth != 0 ||
+		f.kind.Decode.form != formNumber || f.half.layout.Pointer(f.slots[0])&f.half.present == 0 {
+		return false, false
+	}
+	return cond.op == NotEquals, true
+}
