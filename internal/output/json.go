@@ -3,6 +3,7 @@ package output
 import (
 	"bytes"
 	"io"
+	"math/bits"
 	"net/netip"
 
 	"github.com/skprobe/skprobe/internal/event"
@@ -10,7 +11,8 @@ import (
 
 // jsonSink writes one object per line. What is the same as in the event before
 // (in the usual case, where one socket talks, all but the time) is copied from
-// there as one piece of text, or at least value by value.
+// there: the whole line, or as one piece of text what comes behind the time, or
+// at least value by value.
 type jsonSink struct {
 	buffer
 	schema  *event.Schema
@@ -18,9 +20,19 @@ type jsonSink struct {
 	head    jsonHead
 	columns []jsonColumn
 	values  []byte // of the last event: `,"laddr":"127.0.0.1","lport":53`
+	edition uint64 // of values, 0 where it is not known
+	differs bool   // values are others than those of the event before
 	spare   []byte
 	scratch []byte
+	text    []byte // of one value
+
+	// Where in the buffer the last line is, 0 to 0 where it has gone or has a
+	// stack, and where in it the values are.
+	line, end, at int
 }
+
+// jsonTime is what a line begins with.
+const jsonTime = `{"time":"`
 
 // A jsonHead is what comes between the time and the columns.
 type jsonHead struct {
@@ -69,23 +81,55 @@ func newJSONColumn(c event.Column) jsonColumn {
 }
 
 func (s *jsonSink) Event(e *event.Event) error {
-	b := append(s.b, `{"time":"`...)
-	b = s.clock.appendRFC3339(b, e.Wall)
-	b = append(b, '"')
-	if !s.head.is(e) {
+	headed := s.head.is(e)
+	if !headed {
 		s.head.set(e)
 	}
+	moved := s.update(e)
+	if headed && !moved && s.end > 0 && s.clock.has(e.Wall) && len(e.Stack) == 0 {
+		s.repeat(e.Wall)
+	} else {
+		s.write(e)
+	}
+	if len(s.b) < bufferSize {
+		return s.err
+	}
+	return s.Flush()
+}
+
+// write writes a line.
+func (s *jsonSink) write(e *event.Event) {
+	line := len(s.b)
+	b := append(s.b, jsonTime...)
+	b = s.clock.appendRFC3339(b, e.Wall)
+	b = append(b, '"')
 	b = append(b, s.head.text...)
-	s.update(e.Values)
+	s.line, s.at = line, len(b)-line
 	b = append(b, s.values...)
 	if len(e.Stack) > 0 {
 		b = s.appendStack(b, e.Stack)
 	}
 	s.b = append(b, '}', '\n')
-	if len(s.b) < bufferSize {
-		return s.err
+	if s.end = len(s.b); len(e.Stack) > 0 {
+		s.end = 0
 	}
-	return s.Flush()
+}
+
+// repeat writes the last line again, with other values in the same places.
+func (s *jsonSink) repeat(wall int64) {
+	line := len(s.b)
+	s.b = append(s.b, s.b[s.line:s.end]...)
+	s.clock.putNano(s.b[line+len(jsonTime):], wall)
+	if s.differs {
+		copy(s.b[line+s.at:], s.values)
+	}
+	s.line, s.end = line, len(s.b)
+}
+
+// Flush writes what has been collected.
+func (s *jsonSink) Flush() error {
+	s.line, s.end = 0, 0
+	return s.buffer.Flush()
 }
 
 // is tells whether the head is that of e.
@@ -110,20 +154,70 @@ func (h *jsonHead) set(e *event.Event) {
 	h.text = b
 }
 
-// update makes s.values the text of these values.
-func (s *jsonSink) update(values []event.Value) {
-	values = values[:min(len(values), len(s.columns))]
-	columns := s.columns[:len(values)]
-	for i := range columns {
-		c, v := &columns[i], &values[i]
-		if c.number && c.num == v.Num && c.set && v.Set {
-			continue
-		}
-		if !c.is(v) {
-			s.rewrite(values, i)
-			return
+// update makes s.values the text of an event's values. It reports whether one
+// of them has another place than before.
+func (s *jsonSink) update(e *event.Event) (moved bool) {
+	s.differs = false
+	if s.edition != 0 {
+		switch e.Edition {
+		case s.edition:
+			return false
+		case s.edition + 1:
+			s.edition = e.Edition
+			for changed := e.Changed; changed != 0; changed &= changed - 1 {
+				i := bits.TrailingZeros64(changed)
+				if i >= len(e.Values) {
+					return false
+				}
+				if i == 63 {
+					return s.updateFrom(e, i)
+				}
+				if !s.set(e, i) {
+					return true
+				}
+			}
+			return false
 		}
 	}
+	s.edition = e.Edition
+	return s.updateFrom(e, 0)
+}
+
+// updateFrom does it for the columns from i on.
+func (s *jsonSink) updateFrom(e *event.Event, i int) (moved bool) {
+	for n := min(len(e.Values), len(s.columns)); i < n; i++ {
+		if !s.set(e, i) {
+			return true
+		}
+	}
+	return false
+}
+
+// set writes a value in the place of the one before. Where it has another
+// length, it does so for all following ones too, and returns false.
+func (s *jsonSink) set(e *event.Event, i int) bool {
+	c, v := &s.columns[i], &e.Values[i]
+	if c.is(v) {
+		return true
+	}
+	s.differs = true
+	if v.Set && c.set && s.replace(c, v) {
+		c.keep(v)
+		return true
+	}
+	s.rewrite(e.Values[:min(len(e.Values), len(s.columns))], i)
+	return false
+}
+
+// replace writes a value in the place of the one before, if it has the same
+// length.
+func (s *jsonSink) replace(c *jsonColumn, v *event.Value) bool {
+	place := s.values[c.start+len(c.key) : c.end]
+	if c.class == event.Unsigned {
+		return putUint(place, v.Num)
+	}
+	s.text = s.appendColumn(s.text[:0], c, v)
+	return len(s.text) == len(place) && copy(place, s.text) > 0
 }
 
 // rewrite writes the values that have changed, of which the first is given,
@@ -143,10 +237,7 @@ func (s *jsonSink) rewrite(values []event.Value, first int) {
 		if v.Set {
 			b = s.appendColumn(append(b, c.key...), c, v)
 		}
-		c.set, c.num, c.addr = v.Set, v.Num, v.Addr
-		if !c.number {
-			c.text = append(c.text[:0], v.Text...)
-		}
+		c.keep(v)
 		c.end = len(b)
 		moved = c.end - copied
 	}
@@ -154,8 +245,21 @@ func (s *jsonSink) rewrite(values []event.Value, first int) {
 	s.values, s.spare = b, s.values
 }
 
+// keep notes what is written.
+func (c *jsonColumn) keep(v *event.Value) {
+	c.set, c.num, c.addr = v.Set, v.Num, v.Addr
+	if !c.number {
+		c.text = append(c.text[:0], v.Text...)
+	}
+}
+
 // is tells whether v is what the last event had.
 func (c *jsonColumn) is(v *event.Value) bool {
+	return c.number && c.set && v.Set && c.num == v.Num || c.looks(v)
+}
+
+// looks does it for other values than numbers.
+func (c *jsonColumn) looks(v *event.Value) bool {
 	switch {
 	case c.set != v.Set:
 		return false

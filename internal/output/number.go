@@ -40,12 +40,35 @@ func appendUint(dst []byte, v uint64) []byte {
 	return strconv.AppendUint(dst, v, 10)
 }
 
+// putUint writes a number that has just as many digits as there is place. It
+// reports whether it does.
+func putUint(place []byte, v uint64) bool {
+	for i := len(place) - 1; i >= 0; i-- {
+		if v == 0 && i < len(place)-1 {
+			return false
+		}
+		place[i] = byte('0' + v%10)
+		v /= 10
+	}
+	return v == 0
+}
+
 // appendNano appends a number below 1e9 as nine digits.
 func appendNano(dst []byte, v uint32) []byte {
+	dst = append(dst, "000000000"...)
+	copyNano(dst[len(dst)-9:], v)
+	return dst
+}
+
+// copyNano writes a number below 1e9 as nine digits to the begin of dst.
+func copyNano(dst []byte, v uint32) {
 	high, low := v/10_000, v%10_000
 	top, mid := high/10_000, high%10_000
-	a, b, c, d := pairs[mid/100*2:], pairs[mid%100*2:], pairs[low/100*2:], pairs[low%100*2:]
-	return append(dst, byte('0'+top), a[0], a[1], b[0], b[1], c[0], c[1], d[0], d[1])
+	dst[0] = byte('0' + top)
+	copy(dst[1:9], pairs[mid/100*2:][:2])
+	copy(dst[3:9], pairs[mid%100*2:][:2])
+	copy(dst[5:9], pairs[low/100*2:][:2])
+	copy(dst[7:9], pairs[low%100*2:][:2])
 }
 
 // appendHex appends an address as 0xffffffff81000000.

@@ -26,16 +26,33 @@ func TestRepeats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	edition := uint64(0) // the last that was given
 	for range 5000 {
-		e.Wall += r.Int64N(2_000_000_000)
+		e.Wall += r.Int64N([]int64{1_000, 1_000_000, 2_000_000_000}[r.IntN(3)])
 		if r.IntN(4) == 0 {
 			e.Name, e.Task = []string{"", "udp.sendmsg", "other"}[r.IntN(3)], r.IntN(3) > 0
 			e.PID, e.TID, e.CPU, e.Comm = r.Uint32N(2), r.Uint32N(2), r.Uint32N(2), texts[r.IntN(len(texts))]
 		}
+		again := e.Edition != 0 && r.IntN(2) == 0
+		if !again {
+			edition++
+			e.Edition, e.Changed = edition, r.Uint64()&r.Uint64()&r.Uint64()
+			switch r.IntN(8) {
+			case 0:
+				edition += 2 // others were not shown
+				e.Edition = edition
+			case 1:
+				e.Edition = 0 // which says nothing
+			}
+		}
+		if e.Stack = nil; r.IntN(8) == 0 {
+			e.Stack = []uint64{r.Uint64N(2)}
+		}
 		for i := range e.Values {
-			if r.IntN(8) > 0 {
+			if again || r.IntN(8) > 0 {
 				continue
 			}
+			e.Changed |= 1 << i
 			v := &e.Values[i]
 			v.Set = r.IntN(4) > 0 // what an absent value holds does not matter
 			switch schema.Columns[i].Kind.Class {

@@ -51,10 +51,19 @@ func (c *clock) set(wall int64) {
 	c.zone = t.AppendFormat(c.zone[:0], "Z07:00")
 }
 
+// has tells whether head and zone are those of a time.
+func (c *clock) has(wall int64) bool { return uint64(wall-c.start) < second }
+
+// putNano writes the nine digits of the fraction to their place in a text that
+// begins with a time whose head and zone are the clock's.
+func (c *clock) putNano(text []byte, wall int64) {
+	copyNano(text[len(c.head):], uint32(wall-c.start))
+}
+
 // appendRFC3339 appends a time as RFC 3339 with nine digits of fraction. The
 // clock's layout must be dateTime.
 func (c *clock) appendRFC3339(dst []byte, wall int64) []byte {
-	if uint64(wall-c.start) >= second {
+	if !c.has(wall) {
 		c.set(wall)
 	}
 	dst = append(dst, c.head...)
@@ -65,7 +74,7 @@ func (c *clock) appendRFC3339(dst []byte, wall int64) []byte {
 // appendTimeOfDay appends a time with microseconds. The clock's layout must
 // be timeOfDay.
 func (c *clock) appendTimeOfDay(dst []byte, wall int64) []byte {
-	if uint64(wall-c.start) >= second {
+	if !c.has(wall) {
 		c.set(wall)
 	}
 	dst = append(dst, c.head...)
