@@ -83,6 +83,7 @@ type Reader struct {
 	comms   comms
 	family  family
 	record  Record
+	fn      func(*Record) error // that takes it
 }
 
 // NewReader opens the probes, with their filters set and not yet recording.
@@ -114,12 +115,14 @@ func (r *Reader) Disable() error { return r.rings.Disable() }
 // Read calls fn for each record until ctx ends, and then returns nil, or until
 // fn returns an error, and returns that.
 func (r *Reader) Read(ctx context.Context, fn func(*Record) error) error {
-	return r.rings.Read(ctx, func(rec *perfring.Record) error { return r.deliver(rec, fn) })
+	r.fn = fn
+	return r.rings.Read(ctx, r.deliver)
 }
 
 // Drain delivers, after Disable, what is still in the rings.
 func (r *Reader) Drain(fn func(*Record) error) error {
-	return r.rings.Drain(func(rec *perfring.Record) error { return r.deliver(rec, fn) })
+	r.fn = fn
+	return r.rings.Drain(r.deliver)
 }
 
 // unknown is the process of a thread that is ending, or of which this pid
@@ -128,7 +131,7 @@ const unknown = ^uint32(0)
 
 var errShort = errors.New("kprobe: a record is too short for the number of its event")
 
-func (r *Reader) deliver(rec *perfring.Record, fn func(*Record) error) error {
+func (r *Reader) deliver(rec *perfring.Record) error {
 	if rec.Kind != perfring.Sample {
 		r.comms.update(rec)
 		r.family.update(rec)
@@ -144,11 +147,12 @@ func (r *Reader) deliver(rec *perfring.Record, fn func(*Record) error) error {
 		}
 		r.last, r.source = id, i
 	}
-	r.record = Record{Source: r.source, Time: rec.Time, CPU: rec.CPU, PID: rec.PID, TID: rec.TID, Raw: rec.Raw, Stack: rec.Stack}
-	if rec.PID != unknown {
-		r.record.Comm = r.comms.name(rec.TID)
+	to := &r.record
+	to.Source, to.Time, to.CPU, to.PID, to.TID, to.Raw, to.Stack = r.source, rec.Time, rec.CPU, rec.PID, rec.TID, rec.Raw, rec.Stack
+	if to.Comm = ""; rec.PID != unknown {
+		to.Comm = r.comms.name(rec.TID)
 	}
-	return fn(&r.record)
+	return r.fn(to)
 }
 
 // IsFamily reports whether a process is one of [ReaderOptions.Family], or was

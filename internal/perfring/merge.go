@@ -45,9 +45,14 @@ func (t turn) Oldest() (uint64, bool) {
 
 // Deliver delivers the ring's records up to a time.
 func (t turn) Deliver(until uint64) error {
-	r := t.ring
-	for r.next < len(r.index) && r.index[r.next].time <= until {
-		if err := t.m.one(r); err != nil {
+	r, m := t.ring, t.m
+	m.rec.CPU = uint32(r.cpu)
+	for r.next < len(r.index) {
+		e := &r.index[r.next]
+		if e.time > until {
+			return nil
+		}
+		if err := m.one(r, e); err != nil {
 			return err
 		}
 	}
@@ -55,9 +60,7 @@ func (t turn) Deliver(until uint64) error {
 }
 
 // one delivers the oldest record of a ring.
-func (m *merger) one(r *ring) error {
-	e := r.index[r.next]
-	m.rec.CPU = uint32(r.cpu)
+func (m *merger) one(r *ring, e *entry) error {
 	known, err := m.rec.decode(r.bytes(e), m.stack)
 	if err != nil {
 		err = fmt.Errorf("perf ring of CPU %d: %w", r.cpu, err)

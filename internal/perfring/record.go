@@ -84,11 +84,11 @@ func (r *Record) decode(b []byte, stack bool) (bool, error) {
 	if len(b) < headerSize || int(order.Uint16(b[6:])) != len(b) {
 		return false, fmt.Errorf("perf record of %d bytes says that it has another length", len(b))
 	}
-	r.Raw, r.Stack, r.Comm = nil, nil, nil
-	r.PPID, r.PTID, r.Lost, r.Exec = 0, 0, 0, false
 	kind := order.Uint32(b)
+	if kind != typeSample || r.Kind != Sample {
+		r.clear()
+	}
 	if kind == typeSample {
-		r.Kind = Sample
 		return true, r.decodeSample(b[headerSize:], stack)
 	}
 	body := b[headerSize:]
@@ -134,11 +134,18 @@ func (r *Record) decode(b []byte, stack bool) (bool, error) {
 	return true, nil
 }
 
+// clear forgets what not all kinds have.
+func (r *Record) clear() {
+	r.Raw, r.Stack, r.Comm = nil, nil, nil
+	r.PPID, r.PTID, r.Lost, r.Exec = 0, 0, 0, false
+}
+
 // decodeSample decodes pid, tid, time, then a call chain if stack is set, then the raw record.
 func (r *Record) decodeSample(b []byte, stack bool) error {
 	if len(b) < idSize+4 {
 		return fmt.Errorf("perf sample is too short: %d bytes", len(b))
 	}
+	r.Kind = Sample
 	r.PID, r.TID = order.Uint32(b), order.Uint32(b[4:])
 	r.Time = order.Uint64(b[8:])
 	b = b[idSize:]

@@ -47,9 +47,10 @@ func (r *ring) scan() error {
 		return fmt.Errorf("perf ring of CPU %d: %d bytes to read in a ring of %d", r.cpu, head-r.scanned, size)
 	}
 	pos := r.scanned
+	data := r.data
 	for pos != head {
 		// Records are multiples of 8 bytes, so that 8 bytes never wrap.
-		at := r.data[pos&mask:]
+		at := data[pos&mask:]
 		if len(at) < 8 || head-pos < headerSize {
 			return fmt.Errorf("perf ring of CPU %d: a torn record at %d", r.cpu, pos)
 		}
@@ -60,7 +61,7 @@ func (r *ring) scan() error {
 		e := entry{pos: pos, size: uint32(length)}
 		switch kind := order.Uint32(at); {
 		case kind == typeSample && length >= headerSize+idSize:
-			e.time = r.word(pos + headerSize + 8)
+			e.time = order.Uint64(data[(pos+headerSize+8)&mask:])
 		case length >= headerSize+idSize:
 			e.time = r.word(pos + length - 8)
 			switch kind {
@@ -70,7 +71,11 @@ func (r *ring) scan() error {
 				r.lost.Add(r.word(pos + headerSize))
 			}
 		}
-		r.insert(e)
+		if n := len(r.index); n > r.next && r.index[n-1].time > e.time {
+			r.insert(e)
+		} else {
+			r.index = append(r.index, e)
+		}
 		pos += length
 	}
 	r.scanned = head
@@ -82,20 +87,20 @@ func (r *ring) word(pos uint64) uint64 {
 	return order.Uint64(r.data[pos&uint64(len(r.data)-1):])
 }
 
-// insert adds an entry behind all that are not younger. An interrupt between the moment when a record gets its time and the one
+// insert adds an entry that is older than the last, behind all that are not younger. An interrupt between the moment when a record gets its time and the one
 // when it gets its place puts younger records before it, but seldom and not far.
 func (r *ring) insert(e entry) {
 	r.index = append(r.index, e)
+	r.mixed = true
 	i := len(r.index) - 1
 	for ; i > r.next && r.index[i-1].time > e.time; i-- {
 		r.index[i] = r.index[i-1]
-		r.mixed = true
 	}
 	r.index[i] = e
 }
 
 // bytes returns the record of an entry, valid until the next call and the next publish.
-func (r *ring) bytes(e entry) []byte {
+func (r *ring) bytes(e *entry) []byte {
 	if e.held {
 		return r.held[e.pos : e.pos+uint64(e.size)]
 	}
@@ -158,7 +163,7 @@ func (r *ring) hold() {
 	to := r.spare[:0]
 	for i := r.next; i < len(r.index); i++ {
 		e := &r.index[i]
-		b := r.bytes(*e)
+		b := r.bytes(e)
 		e.pos, e.held = uint64(len(to)), true
 		to = append(to, b...)
 	}
