@@ -53,7 +53,7 @@ func (p *Program) bind(c *Compiled, half *Half, f *Field, k Kernel) error {
 	if err != nil {
 		return err
 	}
-	kind, err := f.kindFor(ref, k.Symbol)
+	kind, err := f.kindFor(ref, &k)
 	if err != nil {
 		return err
 	}

@@ -84,6 +84,9 @@ func (p *Program) bindCases(c *Compiled, f *Field) error {
 		texts.Width = max(texts.Width, len(k.Text))
 	}
 	for _, k := range f.Cases {
+		if f.Optional && !c.hasAll(&k) {
+			continue
+		}
 		bc := boundCase{from: -1, text: []byte(k.Text)}
 		kind := &texts
 		if k.From != "" {
@@ -107,8 +110,20 @@ func (p *Program) bindCases(c *Compiled, f *Field) error {
 		}
 		b.cases = append(b.cases, bc)
 	}
+	if len(b.cases) == 0 {
+		return c.noField(f, f.Cases[0].From)
+	}
 	c.fields = append(c.fields, b)
 	return p.column(c, b, 0, Column{Name: f.Name, Help: f.Help, Kind: b.kind, Wide: f.Wide}, f.Hidden)
+}
+
+// hasAll tells whether all fields of a case are there.
+func (c *Compiled) hasAll(k *Case) bool {
+	_, from := c.byName[k.From]
+	return (from || k.From == "") && !slices.ContainsFunc(k.If, func(cond Cond) bool {
+		_, there := c.byName[cond.Field]
+		return !there
+	})
 }
 
 // noField is the error for a field that f is made from and that is not there:

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -102,6 +103,11 @@ func (p *Program) compileAs(src *Source, pr *Probe, k Kernel, begin func(*Source
 	for _, name := range pr.Types {
 		if _, err := k.Types.TypeNamed(name); err != nil {
 			return nil, err
+		}
+	}
+	for _, name := range pr.Without {
+		if k.has(name) {
+			return nil, fmt.Errorf("%s: not needed, because there is %s", strings.Join(pr.Funcs, ", "), name)
 		}
 	}
 	c, err := begin(src, pr, k)
@@ -254,7 +260,7 @@ func (h *Half) suffices(p *Program, fields []Field, k Kernel) bool {
 		if err != nil {
 			return false
 		}
-		kind, err := f.kindFor(ref, k.Symbol)
+		kind, err := f.kindFor(ref, &k)
 		if err != nil || !ref.AtReturn() && (!ref.IsPlain() || kind.readsMemory(ref)) {
 			return false
 		}
@@ -262,8 +268,20 @@ func (h *Half) suffices(p *Program, fields []Field, k Kernel) bool {
 	return true
 }
 
+// has tells whether the kernel has a type, or a function "name()".
+func (k *Kernel) has(name string) bool {
+	if f, ok := strings.CutSuffix(name, "()"); ok {
+		_, err := k.Choose([]string{f})
+		return err == nil
+	}
+	_, err := k.Types.TypeNamed(name)
+	return err == nil
+}
+
 // wants tells whether a field is to be fetched in this run.
-func (p *Program) wants(f *Field) bool { return !f.OnRequest || slices.Contains(p.requested, f.Name) }
+func (p *Program) wants(f *Field) bool {
+	return !f.OnRequest || slices.Contains(p.requested, cmp.Or(f.For, f.Name))
+}
 
 func (h *Half) resolve(text string) (fetchargs.Ref, error) {
 	e, err := fetchargs.Parse(text)

@@ -8,17 +8,17 @@ import (
 )
 
 // kindFor is the kind of a field whose expression is ref.
-func (f *Field) kindFor(ref fetchargs.Ref, sym Symbolizer) (*Kind, error) {
+func (f *Field) kindFor(ref fetchargs.Ref, k *Kernel) (*Kind, error) {
 	switch {
 	case f.Kind != nil:
 		return f.Kind, nil
 	case f.KindName != "":
-		return kindNamed(f.KindName, ref.Type, sym)
+		return kindNamed(f.KindName, ref.Type, k)
 	}
-	if k := recordedKind(ref, sym); k != nil {
-		return k, nil
+	if kind := recordedKind(ref, k.Symbol); kind != nil {
+		return kind, nil
 	}
-	return kindOf(ref.Type, sym)
+	return kindOf(ref.Type, k.Symbol)
 }
 
 // loses tells whether only parts of the value are lost where this kernel has no

@@ -15,18 +15,20 @@ type Symbolizer func(dst []byte, addr uint64) []byte
 // buffers, or depend on the kernel, are made anew for each field.
 var kindMakers = []struct {
 	kind *Kind // for its name and help
-	make func(t *fetchargs.Type, sym Symbolizer) (*Kind, error)
+	make func(t *fetchargs.Type, k *Kernel) (*Kind, error)
 }{
 	{Uint, nil}, {Int, nil}, {Hex, nil}, {BoolKind, nil}, {Size, nil}, {Pointer, nil},
 	{Char, nil}, {String, nil}, {UString, nil}, {Escaped, nil}, {Bytes, nil},
 	{IPv4, nil}, {IPv6, nil}, {Port, nil}, {MAC, nil}, {EtherType, nil},
 	{Errno, nil}, {Duration, nil}, {Family, nil}, {State, nil},
 	{Sock, nil}, {Sock4, nil}, {Sockaddr, nil}, {Sockaddr4, nil},
-	{Packet(), func(*fetchargs.Type, Symbolizer) (*Kind, error) { return Packet(), nil }},
-	{&Kind{Name: "symbol", Help: "kernel address as symbol+offset"}, func(_ *fetchargs.Type, sym Symbolizer) (*Kind, error) { return symbolKind(sym), nil }},
-	{&Kind{Name: "enum", Help: "name of an enum's value"}, func(t *fetchargs.Type, _ Symbolizer) (*Kind, error) { return enumKind(t) }},
-	{&Kind{Name: "flags", Help: "names of the bits that are set, which an enum has as masks"}, func(t *fetchargs.Type, _ Symbolizer) (*Kind, error) { return flagsKind(t) }},
-	{&Kind{Name: "bits", Help: "the same for an enum that has the numbers of bits"}, func(t *fetchargs.Type, _ Symbolizer) (*Kind, error) { return bitsKind(t) }},
+	{Packet(), func(*fetchargs.Type, *Kernel) (*Kind, error) { return Packet(), nil }},
+	{&Kind{Name: "symbol", Help: "kernel address as symbol+offset"}, func(_ *fetchargs.Type, k *Kernel) (*Kind, error) { return symbolKind(k.Symbol), nil }},
+	{&Kind{Name: "dropreason", Help: "why a packet was dropped, by the kernel's name for it"}, dropReasonKind},
+	{Device, nil},
+	{&Kind{Name: "enum", Help: "name of an enum's value"}, func(t *fetchargs.Type, _ *Kernel) (*Kind, error) { return enumKind(t) }},
+	{&Kind{Name: "flags", Help: "names of the bits that are set, which an enum has as masks"}, func(t *fetchargs.Type, _ *Kernel) (*Kind, error) { return flagsKind(t) }},
+	{&Kind{Name: "bits", Help: "the same for an enum that has the numbers of bits"}, func(t *fetchargs.Type, _ *Kernel) (*Kind, error) { return bitsKind(t) }},
 }
 
 // Kinds returns the kinds that can be named, with their help, in order of
@@ -81,7 +83,7 @@ func CheckKind(name string) error {
 }
 
 // kindNamed returns a kind for a field whose expression has the type t.
-func kindNamed(name string, t *fetchargs.Type, sym Symbolizer) (*Kind, error) {
+func kindNamed(name string, t *fetchargs.Type, k *Kernel) (*Kind, error) {
 	if name, n, err := splitCount(name); err != nil || n > 0 {
 		if err != nil {
 			return nil, err
@@ -92,7 +94,7 @@ func kindNamed(name string, t *fetchargs.Type, sym Symbolizer) (*Kind, error) {
 		switch {
 		case m.kind.Name != name:
 		case m.make != nil:
-			return m.make(t, sym)
+			return m.make(t, k)
 		default:
 			return m.kind, nil
 		}

@@ -213,6 +213,13 @@ func netNS(member string) Field {
 	return f
 }
 
+// Among is the field as one from which another column is made, under a name of
+// its own: it is fetched only where that column is asked for.
+func (f Field) Among(name, column string) Field {
+	f.Name, f.For, f.Hidden, f.OnRequest, f.Optional = name, column, true, true, true
+	return f
+}
+
 // ParamNetNS is that of a struct net *, as some functions have it for a
 // parameter.
 func ParamNetNS(net string) Field {

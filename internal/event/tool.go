@@ -108,6 +108,9 @@ type Probe struct {
 	// Types are types without which the kernel does not have what the probe
 	// is for, though it may have the functions.
 	Types []string
+	// Without are types, and functions, as "kfree_skb()", of kernels that do
+	// not need the probe, though they may have what it is for.
+	Without []string
 	// NonNull are parameters that are never NULL, so that they need not be
 	// fetched to know whether what they point to could be.
 	NonNull []string
@@ -154,10 +157,13 @@ type Field struct {
 	Hidden bool
 	// Wide fields are not in the default table.
 	Wide bool
-	// OnRequest fields are fetched only where their column is asked for.
+	// OnRequest fields are fetched only where their column is asked for, or
+	// that of another field, For, which is made from them.
 	OnRequest bool
+	For       string
 	// Optional: where this kernel has no such member or parameter, the
-	// column is absent instead of an error.
+	// column is absent instead of an error. One with Cases does without
+	// those whose fields this kernel does not have.
 	Optional bool
 
 	pos int // of Expr in the text of a probe, for errors
@@ -275,7 +281,7 @@ func (t *Tool) OnRequest() []string {
 	for _, src := range t.Events {
 		for _, p := range src.Probes {
 			for _, f := range p.Fields {
-				if f.OnRequest && !slices.Contains(names, f.Name) {
+				if f.OnRequest && f.For == "" && !slices.Contains(names, f.Name) {
 					names = append(names, f.Name)
 				}
 			}

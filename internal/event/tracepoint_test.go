@@ -112,13 +112,18 @@ func TestEventProbeValues(t *testing.T) {
 	}
 }
 
-// A probe whose types a kernel does not have is not for it.
+// A probe whose types a kernel does not have is not for it, nor one that it does
+// not need for those that it has.
 func TestProbeTypes(t *testing.T) {
-	for name, want := range map[string]string{"struct thing": "f", "struct nope": "g"} {
+	for name, want := range map[string]string{"struct thing": "f", "struct nope": "g", "!struct thing": "g", "!struct nope": "f"} {
+		types, without := []string{name}, []string(nil)
+		if not, ok := strings.CutPrefix(name, "!"); ok {
+			types, without = nil, []string{not}
+		}
 		w := newWorld()
 		w["g()"] = w["f()"]
 		fields := []event.Field{{Name: "n", Expr: "n"}}
-		tool := &event.Tool{Name: "t", Events: []event.Source{{Name: "e", Probes: []event.Probe{{Funcs: []string{"f"}, Types: []string{name}, Fields: fields,
+		tool := &event.Tool{Name: "t", Events: []event.Source{{Name: "e", Probes: []event.Probe{{Funcs: []string{"f"}, Types: types, Without: without, Fields: fields,
 			Else: []event.Probe{{Funcs: []string{"g"}, Fields: fields}}}}}}}
 		p, err := event.Compile(tool, nil, nil, w.kernel(fetchargs.Dialect53))
 		if err != nil {

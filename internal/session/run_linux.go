@@ -56,7 +56,7 @@ func Run(ctx context.Context, cfg *Config) (status int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	r := &run{cfg: cfg, attached: a, event: a.program.NewEvent()}
+	r := &run{cfg: cfg, attached: a, event: a.program.NewEvent(), stacks: stackCutter{symbol: a.program.Schema.Symbol}}
 	return r.run(ctx, func() {
 		if err := layout.Save(); err != nil && cfg.Verbose {
 			fmt.Fprintln(cfg.Stderr, "skprobe: layouts are not kept for the next run:", err)
@@ -79,6 +79,7 @@ type run struct {
 	rest     *filter.Program // for what is shown of the present record
 	family   bool            // only what belongs to the reader's family is shown
 	cgroup   *cgroup         // only what belongs to its processes is shown; nil for no limit
+	stacks   stackCutter
 	damaged  uint64
 	lastErr  error // of a damaged record
 	warned   int   // how many warnings of the reader were told
@@ -291,6 +292,9 @@ func (r *run) record(rec *kprobe.Record) error {
 	ev.PID, ev.TID, ev.Comm, ev.Stack = rec.PID, rec.TID, rec.Comm, rec.Stack
 	if rec.PID == noThread {
 		ev.Task = false
+	}
+	if s.compiled.EventProbe {
+		ev.Stack = r.stacks.cut(ev.Stack)
 	}
 	if owners := r.attached.owners; owners != nil {
 		owners.Event(s.compiled, ev, rec.PID != noThread)

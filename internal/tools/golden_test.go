@@ -50,7 +50,11 @@ type spoken struct {
 	title   string
 	dialect fetchargs.Dialect
 	without []string // functions that it is taken not to have
+	events  bool     // the recorded static events are used
 }
+
+// tracepointLine begins the line of a probe for which nothing is defined.
+const tracepointLine = "tracepoint "
 
 // spokenKernels are the recorded ones. Of still older kernels no layouts are
 // known: for them stand the oldest that are recorded, in the older language,
@@ -58,7 +62,7 @@ type spoken struct {
 // old kernel.
 func spokenKernels(t *testing.T) (all []spoken) {
 	for _, k := range kernels.Recorded(t) {
-		all = append(all, spoken{k, k.ID.Release, dialect(k), nil})
+		all = append(all, spoken{Kernel: k, title: k.ID.Release, dialect: dialect(k)})
 	}
 	for _, name := range []string{"4.18-el8-arm64", "4.19-amd64", "4.19-arm64"} {
 		k := kernels.Named(t, name)
@@ -67,7 +71,7 @@ func spokenKernels(t *testing.T) (all []spoken) {
 			dialect  fetchargs.Dialect
 		}{{"3.10", fetchargs.Dialect310}, {"4.4", fetchargs.Dialect44}} {
 			title := fmt.Sprintf("%s, if it spoke no more than %s and had no skb_consume_udp", k.ID.Release, old.language)
-			all = append(all, spoken{k, title, old.dialect, []string{"skb_consume_udp"}})
+			all = append(all, spoken{Kernel: k, title: title, dialect: old.dialect, without: []string{"skb_consume_udp"}})
 		}
 	}
 	return all
@@ -78,6 +82,13 @@ func toolLines(t *testing.T, k spoken, tool *event.Tool) string {
 	b.WriteString(lines(t, k, tool, nil, ""))
 	if on := tool.OnRequest(); len(on) > 0 {
 		fmt.Fprintf(&b, "\n### with %s\n%s", strings.Join(on, ", "), lines(t, k, tool, on, ""))
+	}
+	if recorded := k; !k.events {
+		recorded.events = true
+		text := lines(t, recorded, tool, nil, "")
+		if started := "\n" + text; strings.Contains(started, "\n"+tracepointLine) || strings.Contains(started, "\ne:") {
+			fmt.Fprintf(&b, "\n### with tracepoints\n%s", text)
+		}
 	}
 	const where = "rport == 53"
 	if slices.ContainsFunc(tool.Fields(), func(c event.Column) bool { return c.Name == "rport" }) {
@@ -122,7 +133,11 @@ func lines(t *testing.T, k spoken, tool *event.Tool, columns []string, where str
 		}
 		return choice.Symbol.Name, nil
 	}
-	p, err := event.Compile(tool, nil, columns, event.Kernel{Arch: fetchargs.Arch(k.ID.Arch), Types: k.Types, Dialect: k.dialect, Choose: choose})
+	to := event.Kernel{Arch: fetchargs.Arch(k.ID.Arch), Types: k.Types, Dialect: k.dialect, Choose: choose}
+	if k.events {
+		to.Tracepoint, to.EventProbe = k.Tracepoint, k.EventProbe
+	}
+	p, err := event.Compile(tool, nil, columns, to)
 	if err != nil {
 		return fmt.Sprintf("error: %v\n", err)
 	}
@@ -142,7 +157,14 @@ func lines(t *testing.T, k spoken, tool *event.Tool, columns []string, where str
 			t.Fatalf("%s: %v", tool.Name, err)
 		}
 		for _, h := range c.Halves() {
+			if c.Tracepoint && !c.EventProbe {
+				fmt.Fprintln(&b, tracepointLine+c.Symbol)
+				continue
+			}
 			spec := kprobe.Spec{Group: "g", Event: kprobe.EventName(h.Symbol, n), Symbol: h.Symbol, Offset: c.Offset, Return: c.IsReturn(h), Args: h.Plan.Args}
+			if c.EventProbe {
+				spec.Symbol, spec.Tracepoint = "", c.Symbol
+			}
 			if err := spec.Check(); err != nil {
 				t.Errorf("%s: %v", tool.Name, err)
 			}

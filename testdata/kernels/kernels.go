@@ -8,14 +8,19 @@ package kernels
 import (
 	"bytes"
 	"embed"
+	"fmt"
 	"io"
+	"strings"
 	"testing"
 
+	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/internal/kernel"
 	"github.com/skprobe/skprobe/internal/ktype"
+	"github.com/skprobe/skprobe/kprobe"
+	"github.com/skprobe/skprobe/tracefs"
 )
 
-//go:embed */layout.json */symbols.txt
+//go:embed */layout.json */symbols.txt */*.format
 var files embed.FS
 
 // A Kernel is one that was recorded.
@@ -43,6 +48,28 @@ func (k Kernel) Find(t testing.TB, names ...string) map[string]*kernel.Found {
 		t.Fatalf("%s: %v", k.Name, err)
 	}
 	return found
+}
+
+// Tracepoint returns the fields of a static event, "skb:kfree_skb", whose format
+// was recorded.
+func (k Kernel) Tracepoint(name string) ([]fetchargs.RecordField, error) {
+	text, err := files.ReadFile(k.Name + "/" + strings.Replace(name, ":", ".", 1) + ".format")
+	if err != nil {
+		return nil, fmt.Errorf("tracepoint %s: %w", name, err)
+	}
+	format, err := tracefs.ParseFormat(bytes.NewReader(text))
+	if err != nil {
+		return nil, fmt.Errorf("tracepoint %s: %w", name, err)
+	}
+	return kprobe.RecordFields(format, k.Types), nil
+}
+
+// EventProbe tells whether event probes are possible on the kernel.
+func (k Kernel) EventProbe(tracepoint string) error {
+	if !k.Version.AtLeast(5, 15) {
+		return fmt.Errorf("tracepoint %s: no event probes before 5.15", tracepoint)
+	}
+	return nil
 }
 
 // Recorded returns all kernels in the order of their names. Types remember

@@ -49,8 +49,9 @@ var structs = []string{
 	"struct flowi", "struct flowi4", "struct flowi6", "struct flowi_common", "struct inet_cork", "struct inet_cork_full", "struct ipv6_pinfo",
 	"struct nf_hook_state", "struct nf_conn", "struct nf_conntrack_tuple", "struct nf_conntrack_tuple_hash", "struct xt_table", "struct nft_pktinfo",
 	"struct proto", "struct in_addr", "struct in6_addr", "struct net_bridge_port", "struct dst_entry", "struct rtable",
-	"struct proto_accept_arg",
-	"enum skb_drop_reason", "enum sk_rst_reason", "enum ip_conntrack_info",
+	"struct proto_accept_arg", "struct netdev_queue", "struct skb_free_array",
+	"enum skb_drop_reason", "enum skb_drop_reason_subsys", "enum qdisc_drop_reason", "enum ovs_drop_reason",
+	"enum mac80211_drop_reason", "enum ___mac80211_drop_reason", "enum sk_rst_reason", "enum ip_conntrack_info",
 	"u8", "u16", "u32", "u64", "s32", "s64", "__be16", "__be32", "size_t", "bool", "char", "int", "unsigned int", "long", "unsigned long",
 	"unsigned char", "unsigned short",
 }
@@ -58,7 +59,7 @@ var structs = []string{
 // leftOut are types that lie inside of others and that no tool looks into;
 // their sizes are kept.
 var leftOut = []string{
-	"struct device", "struct iov_iter", "struct hrtimer", "struct timer_list", "struct delayed_work", "struct work_struct",
+	"struct device", "struct dql", "struct iov_iter", "struct hrtimer", "struct timer_list", "struct delayed_work", "struct work_struct",
 	"struct netns_ct", "struct netns_xfrm", "struct netns_ipv4", "struct netns_ipv6", "struct netns_nf", "struct netns_bpf", "struct netns_mib",
 	"struct netns_sysctl_ipv4", "struct netns_sysctl_ipv6", "struct netns_packet", "struct netns_unix", "struct netns_core", "struct netns_sctp",
 	"struct netns_mpls", "struct netns_nexthop", "struct netns_dccp", "struct netns_nftables", "struct netns_ieee802154_lowpan", "struct netns_smc",

@@ -1,0 +1,41 @@
+package event
+
+import "bytes"
+
+// Device is a network device that a pointer may point to. The pointer of a
+// packet to its device shares its memory with others (struct sk_buff: dev,
+// dev_scratch, rbnode), so that it can be anything when a packet is freed: the
+// values are absent unless what it points to is a device.
+var Device = &Kind{Name: "netdev", Help: "struct net_device *: dev, its name, and ifindex; absent where it is none", Class: Text,
+	Reads: []Read{{Expr: "$"}, {Expr: "$->name"}, {Expr: "$->ifindex"}, {Expr: "$->_tx->dev ?? $->ifindex"}},
+	Parts: []Part{
+		{Name: "dev", Help: "network device", Kind: &Kind{Name: "text", Class: Text, Width: 8}},
+		{Name: "ifindex", Help: "number of the network device in its namespace", Kind: Uint, Wide: true},
+	},
+	Whole: true, Decode: Decoder{call: device}}
+
+func device(in [][]byte, out []*Value) {
+	name, _, ended := bytes.Cut(in[1], []byte{0})
+	switch self := in[3]; {
+	case in[0] == nil || len(in[2]) != 4 || !ended || len(name) == 0:
+		absent(out)
+		return
+	case len(self) == 8:
+		// The queues of a device point back to it.
+		if number(self) != number(in[0]) {
+			absent(out)
+			return
+		}
+	case !isDeviceName(name) || number(in[2]) == 0 || number(in[2]) > 1<<24:
+		// Where nothing is known of the queues, it must look like one.
+		absent(out)
+		return
+	}
+	out[0].setText(name)
+	out[1].setNum(number(in[2]))
+}
+
+// isDeviceName tells of a name that somebody would give to a device.
+func isDeviceName(name []byte) bool {
+	return !bytes.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' || r == ':' })
+}

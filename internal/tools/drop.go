@@ -1,0 +1,277 @@
+package tools
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/skprobe/skprobe/internal/event"
+)
+
+var _ = add(event.Tool{
+	Name:  "drop",
+	Short: "packets that the kernel drops: why, where, and what they were",
+	Long: `Shows each packet that the kernel drops: for what reason, by the name that the
+running kernel has for it (since 5.17; absent before), at which place in the
+kernel, and what can be read of the packet: MACs, EtherType, addresses, ports.
+
+A packet that was delivered, or sent, and then freed is not a drop. A packet is
+shown once, also where it was made of several fragments. What has neither a
+protocol nor a device, as messages between local sockets, is no packet.
+
+dev is absent where the packet belongs to no device any more, as TCP's do when
+they have come to a socket; iif is the number of the device on which it came.
+pid and comm are shown only for a drop in the context of a task: most happen in
+softirq, where the current task is a bystander.`,
+	Example: `# What is dropped on eth0, and who asked for it
+skprobe drop --where 'dev == "eth0"' --stack`,
+	Cost: "about 3 µs for each dropped packet; nothing for the others",
+	Options: []event.Option{{
+		Name: "tcp", Help: "only TCP's packets, with the state of the socket that was to receive them",
+		Columns: []string{"state"}, Events: []string{tcpReceives},
+		Where: func(string) (string, error) { return `proto == "tcp"`, nil },
+	}},
+	Aliases: []event.Alias{{Name: "tcpdrop", Args: []string{"--tcp", "--stack"}}},
+	Events: []event.Source{{
+		Name:  "drop",
+		Short: "a packet is dropped",
+		Probes: []event.Probe{{
+			Tracepoint: "skb:kfree_skb",
+			Only:       []event.Cond{isPacket},
+			Fields:     dropFields("((struct sk_buff *)skbaddr)", "location", "((struct sock *)rx_sk)"),
+			Else: []event.Probe{{
+				// What frees a packet that is not wanted, by its names over time.
+				Funcs:  []string{"sk_skb_reason_drop"},
+				Params: "struct sock *sk, struct sk_buff *skb, u32 reason",
+				Only:   []event.Cond{isPacket, isLast},
+				Fields: freeFields("skb"),
+				Else: []event.Probe{{
+					Funcs:  []string{"kfree_skb_reason"},
+					Params: "struct sk_buff *skb, u32 reason",
+					Only:   []event.Cond{isPacket, isLast},
+					Fields: freeFields("skb"),
+					Else: []event.Probe{{
+						Funcs:  []string{"kfree_skb"},
+						Params: "struct sk_buff *skb",
+						Only:   []event.Cond{isPacket, isLast},
+						Fields: freeFields("skb"),
+					}},
+				}},
+			}, {
+				// Since 6.3 a list is freed without a call for each.
+				Funcs:    []string{"kfree_skb_list_reason"},
+				Types:    []string{"struct skb_free_array"},
+				Optional: true,
+				Only:     []event.Cond{isPacket, isLast},
+				Fields:   freeFields("segs"),
+			}, {
+				// In an interrupt it is put off, and freed by net_tx_action.
+				Funcs:    []string{"dev_kfree_skb_irq_reason"},
+				Params:   "struct sk_buff *skb, u32 reason",
+				Optional: true,
+				Only:     []event.Cond{isPacket, isLast},
+				Fields:   freeFields("skb"),
+			}, {
+				Funcs:    []string{"__dev_kfree_skb_irq"},
+				Params:   "struct sk_buff *skb, u32 reason",
+				Optional: true,
+				Only:     []event.Cond{isPacket, isLast, {Field: "free_reason", Op: event.Equals, Num: 1}}, // SKB_REASON_DROPPED
+				Fields: append(packetFields("skb", "$caller", "sk"), users("skb"),
+					event.Field{Name: "free_reason", Expr: "reason", Kind: event.Uint, Hidden: true}),
+			}},
+		}, {
+			// Before 5.17 TCP counts a drop and frees the packet as one that was
+			// used, in a function that the compiler may have left no trace of.
+			Funcs:    []string{"tcp_drop"},
+			Params:   "struct sock *sk, struct sk_buff *skb",
+			Without:  []string{"enum skb_drop_reason"},
+			Optional: true,
+			NonNull:  []string{"sk", "skb"},
+			Only:     []event.Cond{isPacket},
+			Fields:   packetFields("skb", "$caller", "sk"),
+		}},
+	}, {
+		// Functions that only pass on that a packet, or all of a list, is dropped:
+		// who called them is the place.
+		Name: dropCallers, Hidden: true,
+		Probes: []event.Probe{{
+			Funcs:    []string{"kfree_skb_list_reason", "kfree_skb_list"},
+			Without:  []string{"struct skb_free_array"}, // of kernels that tell by themselves
+			Optional: true,
+			Fields:   []event.Field{place("$caller")},
+		}, {
+			Funcs:    []string{"__tcf_kfree_skb_list"},
+			Optional: true,
+			Fields:   []event.Field{place("$caller")},
+		}, {
+			Funcs:    []string{"tcp_drop_reason"},
+			Optional: true,
+			Fields:   []event.Field{place("$caller")},
+		}},
+	}, {
+		// Until 6.10 nothing tells which socket was to receive the packet.
+		Name: tcpReceives, Hidden: true,
+		Probes: []event.Probe{tcpReceive("tcp_v4_do_rcv"), tcpReceive("tcp_v6_do_rcv")},
+	}},
+	Columns: []string{"reason", "location", "state", "smac", "dmac", "ethertype", "vlan", "proto", "saddr", "sport", "daddr", "dport", "flags", "len", "dev"},
+	Keys:    []string{"reason", "len"},
+	Reduce:  newDrops,
+})
+
+const (
+	dropCallers = "drop.caller"
+	tcpReceives = "tcp.receive"
+)
+
+var (
+	// isPacket: the packet's protocol, or the device that it belongs to, is known.
+	isPacket = event.Cond{Field: "packet", Op: event.NotEquals}
+	// isLast: nobody else holds the packet.
+	isLast = event.Cond{Field: "users", Op: event.Equals, Num: 1}
+)
+
+func tcpReceive(function string) event.Probe {
+	return event.Probe{
+		Funcs:    []string{function},
+		Params:   "struct sock *sk, struct sk_buff *skb",
+		Without:  []string{"sk_skb_reason_drop()"},
+		Optional: true,
+		NonNull:  []string{"sk", "skb"},
+		Fields: []event.Field{dropAddr("skb"),
+			socketState("sk")},
+	}
+}
+
+func users(skb string) event.Field {
+	return event.Field{Name: "users", Expr: skb + "->users.refs.counter ?? " + skb + "->users.counter", Kind: event.Int, Hidden: true}
+}
+
+func place(location string) event.Field {
+	return event.Field{Name: "location", Expr: location, KindName: "symbol", Help: "place in the kernel where it was dropped"}
+}
+
+func dropAddr(skb string) event.Field {
+	return event.Field{Name: "skbaddr", Expr: skb, Kind: event.Pointer, Wide: true, Help: "address of the packet in the kernel, which tells packets apart until they are freed"}
+}
+
+// freeFields are those of a function that frees a packet: it is a drop if nobody
+// else has the packet.
+func freeFields(skb string) []event.Field {
+	return append(dropFields(skb, "$caller", "sk"), users(skb))
+}
+
+// dropFields are what is shown of a drop for which the kernel gives a reason, if
+// it has any; sk is the socket that was to receive it, where that is known.
+func dropFields(skb, location, sk string) []event.Field {
+	return append([]event.Field{
+		{Name: "reason", Expr: "reason", KindName: "dropreason", Optional: true, Help: "reason, by the kernel's name for it without SKB_DROP_REASON_"},
+	}, packetFields(skb, location, sk)...)
+}
+
+func packetFields(skb, location, sk string) []event.Field {
+	some := func(field string) []event.Cond { return []event.Cond{{Field: field, Op: event.NotEquals}} }
+	own := skb + "->sk"
+	return []event.Field{
+		place(location),
+		{Expr: skb, Kind: event.Packet()},
+		{Expr: skb + "->dev", Kind: event.Device},
+		{Name: "iif", Expr: skb + "->skb_iif", Kind: event.Uint, Wide: true, Optional: true, Help: "number of the device on which it came in, 0 if it did not"},
+		{Name: "mark", Expr: skb + "->mark", Kind: event.Hex, Wide: true, Optional: true, Help: "mark of the packet"},
+		dropAddr(skb),
+
+		{Name: "protocol", Expr: skb + "->protocol", Kind: event.Hex, Hidden: true},
+		{Name: "device", Expr: skb + "->dev", Kind: event.Hex, Hidden: true},
+		{Name: "packet", Hidden: true, Cases: []event.Case{{If: some("protocol"), From: "protocol"}, {From: "device"}}},
+
+		socketState(sk).Among("rx_state", "state"),
+		socketState(own).Among("own_state", "state"),
+		{Name: "state", OnRequest: true, Optional: true, Help: "state of the socket that was to receive it, or that sent it",
+			Cases: []event.Case{{If: some("rx_state"), From: "rx_state"}, {If: some("own_state"), From: "own_state"}}},
+
+		event.DevNetNS(skb+"->dev").Among("dev_netns", "netns"),
+		event.NetNS(sk).Among("rx_netns", "netns"),
+		event.NetNS(own).Among("own_netns", "netns"),
+		{Name: "netns", OnRequest: true, Optional: true, Help: "network namespace of the device, or of the socket: its inode number",
+			Cases: []event.Case{{If: some("ifindex"), From: "dev_netns"}, {If: some("rx_netns"), From: "rx_netns"}, {From: "own_netns"}}},
+	}
+}
+
+func socketState(sk string) event.Field {
+	return event.Field{Name: "state", Expr: sk + "->__sk_common.skc_state", Kind: event.State}
+}
+
+// drops makes the list of drops from what the kernel frees.
+type drops struct {
+	reason, location, state, skbaddr int
+
+	columns []event.Column
+	here    map[context]*freeing
+	text    []byte
+}
+
+// A context is where code runs: on a CPU, in a task or in an interrupt.
+type context struct {
+	cpu  uint32
+	task bool
+}
+
+// freeing is what is known of what goes on in a context.
+type freeing struct {
+	caller     uint64 // who had packets dropped last
+	skb, state uint64 // the packet that came to a socket last, and the socket's state
+}
+
+func newDrops(s *event.Schema, _ event.Settings) event.Reducer {
+	return &drops{reason: s.Column("reason"), location: s.Column("location"), state: s.Column("state"), skbaddr: s.Column("skbaddr"),
+		columns: s.Columns, here: map[context]*freeing{}}
+}
+
+func (d *drops) Event(ev *event.Event, show func(*event.Event) error) error {
+	at := context{ev.CPU, ev.Task}
+	here := d.here[at]
+	if here == nil {
+		here = &freeing{}
+		d.here[at] = here
+	}
+	switch ev.Name {
+	case dropCallers:
+		here.caller = ev.Values[d.location].Num
+		return nil
+	case tcpReceives:
+		here.skb, here.state = ev.Values[d.skbaddr].Num, ev.Values[d.state].Num
+		return nil
+	}
+	switch string(d.write(ev, d.reason)) {
+	case "CONSUMED", "NOT_DROPPED_YET":
+		return nil
+	}
+	where := d.write(ev, d.location)
+	if here.caller != 0 && slices.ContainsFunc(passOn, func(name []byte) bool { return bytes.HasPrefix(where, name) }) {
+		ev.SetNum(d.location, here.caller)
+		where = d.write(ev, d.location)
+	}
+	if bytes.HasPrefix(where, inPacket) {
+		return nil // a fragment, with the packet that it is a part of
+	}
+	if ev.Value(d.state) == nil && here.state != 0 && here.skb == ev.Values[d.skbaddr].Num {
+		ev.SetNum(d.state, here.state)
+	}
+	return show(ev)
+}
+
+// What the names of places begin with that are not where a packet was dropped.
+var (
+	passOn   = [][]byte{[]byte("kfree_skb_list"), []byte("__tcf_kfree_skb_list"), []byte("tcp_drop_reason")}
+	inPacket = []byte("skb_release_data")
+)
+
+// write writes a value as it is shown, nothing where it is absent.
+func (d *drops) write(ev *event.Event, column int) []byte {
+	d.text = d.text[:0]
+	if v := ev.Value(column); v != nil {
+		d.text = d.columns[column].Kind.Append(d.text, v)
+	}
+	return d.text
+}
+
+// Evicted: there are only as many contexts as two for each CPU.
+func (d *drops) Evicted() uint64 { return 0 }
