@@ -109,3 +109,46 @@ func TestGraphModuleLater(t *testing.T) {
 	}
 	exec.Command("ip", "link", "del", "dummy7").Run()
 }
+
+// A tool waits for its module too: what passes the first bridge is seen, in a
+// module that was not there when tracing began.
+func TestToolModuleLater(t *testing.T) {
+	needs(t)
+	testkernel.Needs(t, testkernel.Program("ip"), testkernel.Program("ping"), testkernel.Module("veth"), testkernel.Module("bridge"))
+	load := unload(t, "bridge")
+	a, b := testkernel.NetNSPair(t)
+	run := clitest.Start(t, "bridge", "--format", "json")
+	load()
+	do := func(line string) {
+		t.Helper()
+		words := strings.Fields(line)
+		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", line, err, out)
+		}
+	}
+	a.Do(func() { // the address moves to a bridge, of which the device is a port
+		do("ip addr flush dev " + a.Dev)
+		do("ip link add br0 type bridge")
+		do("ip link set " + a.Dev + " master br0")
+		do("ip addr add " + a.Addr4.String() + "/24 dev br0")
+		do("ip link set br0 up")
+		do("ping -c 1 -W 5 " + b.Addr4.String())
+		do("ip link del br0")
+	})
+	ended := run.Stop().OK()
+	if !strings.Contains(ended.Stderr, "waiting for module bridge") {
+		t.Errorf("it does not say that it waits:\n%s", ended.Stderr)
+	}
+	events, err := clitest.ParseJSON(ended.Stdout) // the module's types were not there: columns may be absent
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []clitest.Event{
+		{"event": "bridge.down", "ethertype": "0x0806", "dmac": "ff:ff:ff:ff:ff:ff"},
+		{"event": "bridge.up", "ethertype": "0x0800"},
+	} {
+		if len(clitest.Select(events, want)) == 0 {
+			t.Errorf("no event like %v among %d", want, len(events))
+		}
+	}
+}

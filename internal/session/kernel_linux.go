@@ -139,17 +139,19 @@ func (c *chooser) choose(funcs []string) (string, error) {
 			}
 		}
 	}
-	if module := notLoaded(funcs[0]); module != "" && c.wait && len(funcs) == 1 {
-		if !slices.Contains(c.waits, module) {
-			c.waits = append(c.waits, module)
-		}
-		return funcs[0], nil
+	module := notLoaded(funcs[0])
+	waits := module != "" && c.wait
+	if waits && len(funcs) == 1 {
+		return c.waitFor(module, funcs[0]), nil
 	}
 	if err := c.read(funcs); err != nil {
 		return "", err
 	}
 	choice, err := kernel.Choose(c.found, funcs)
-	if err != nil {
+	switch {
+	case err != nil && waits:
+		return c.waitFor(module, funcs[0]), nil // and it is not built in
+	case err != nil:
 		return "", c.near(err, funcs)
 	}
 	name := choice.Symbol.Name
@@ -157,6 +159,14 @@ func (c *chooser) choose(funcs []string) (string, error) {
 		name = choice.Symbol.Module + ":" + name
 	}
 	return name, nil
+}
+
+// waitFor takes a function of a module that is not loaded.
+func (c *chooser) waitFor(module, function string) string {
+	if !slices.Contains(c.waits, module) {
+		c.waits = append(c.waits, module)
+	}
+	return function
 }
 
 func (c *chooser) read(funcs []string) error {

@@ -16,7 +16,7 @@ that enters and neither leaves nor goes up was dropped or kept: by STP, a VLAN
 filter, a firewall, or because it came in where it would have to go out. What a
 firewall on the bridge drops on its way out has been shown as bridge.out.
 
-The module bridge must be loaded.`,
+Where the module bridge is not loaded yet, skprobe waits for it.`,
 	Example: `# Frames that a bridge floods, because it does not know where their destination is
 skprobe bridge --out --where 'action == "flood"'`,
 	Cost: "about 3 µs for each frame, at each of the places that it passes",
