@@ -56,11 +56,16 @@ var signatures = []signature{
 	{fnSendTCP, "int", []param{pSk, pMsg, {"size", "unsigned long"}}, []string{"sk", "size"}},
 	{fnSendTCP, "int", []param{pIocb, pSk, pMsg, {"size", "unsigned long"}}, []string{"sk", "size"}}, // until 4.0
 	{fnCleanup, "void", []param{pSk, {"copied", "int"}}, []string{"sk", "copied"}},
+	{fnRecvTCP, "int", []param{pSk, pMsg, pLen, pFlags}, []string{"sk", "len", "flags"}}, // since 5.19, with addr_len until 7.0
+	{fnRecvTCP, "int", []param{pSk, pMsg, pLen, pBlock, pFlags, pALen}, []string{"sk", "len", "flags"}},
+	{fnRecvTCP, "int", []param{pIocb, pSk, pMsg, pLen, pBlock, pFlags, pALen}, []string{"sk", "len", "flags"}}, // until 4.0
 	// What follows is (flags, err), with kern since 4.11, and a struct since 6.10.
 	{fnAccept, "*struct sock", []param{pSk}, []string{"sk"}},
 	{fnIPOutput, "int", []param{pSkb}, []string{"skb"}},            // until 4.0
 	{fnIPOutput, "int", []param{pSk, pSkb}, []string{"sk", "skb"}}, // until 4.3
 	{fnIPOutput, "int", []param{pNet, pSk, pSkb}, []string{"net", "sk", "skb"}},
+	{fnSendSkb4, "int", []param{pNet, pSkb}, []string{"net", "skb"}},
+	{fnSendSkb6, "int", []param{pSkb}, []string{"skb"}}, // since 4.0
 }
 
 // A call is one call of a function with the values that its parameters must

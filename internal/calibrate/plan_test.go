@@ -43,7 +43,7 @@ func TestParts(t *testing.T) {
 						}
 					}
 				}
-				if probes > 20 {
+				if probes > 24 {
 					t.Errorf("%s %s: %d probes: each takes some 50 ms", arch, name, probes)
 				}
 			}

@@ -112,7 +112,10 @@ const (
 	fnSendTCP  = "tcp_sendmsg"
 	fnCleanup  = "tcp_cleanup_rbuf"
 	fnAccept   = "inet_csk_accept"
+	fnRecvTCP  = "tcp_recvmsg"
 	fnIPOutput = "ip_output"
+	fnSendSkb4 = "ip_send_skb"
+	fnSendSkb6 = "ip6_send_skb"
 )
 
 // older are functions that are not needed with skb_consume_udp.
@@ -152,11 +155,11 @@ func targets(arrays, inet6 bool) []target {
 		{funcs: []string{fnNeigh}, windows: []window{{0, false, neighWindow}}},
 	}
 	if inet6 {
-		list = append(list, target{funcs: []string{fnSend6}, windows: send}, target{funcs: []string{fnRecv6}})
+		list = append(list, target{funcs: []string{fnSend6}, windows: send}, target{funcs: []string{fnRecv6}}, target{funcs: []string{fnSendSkb6}})
 	} else {
 		list = append(list, target{funcs: []string{fnInitSock}, windows: []window{{1, false, initWindow}}})
 	}
-	for _, fn := range []string{fnSetState, fnConnect, fnSendTCP, fnCleanup, fnAccept, fnIPOutput} {
+	for _, fn := range []string{fnSetState, fnConnect, fnSendTCP, fnCleanup, fnRecvTCP, fnAccept, fnIPOutput, fnSendSkb4} {
 		list = append(list, target{funcs: []string{fn}})
 	}
 	return list

@@ -61,7 +61,8 @@ func (t *traffic) talk(a, b *sock, packets func() *Packet) {
 	}
 	// As many sends as one way are not made the other, so that segments in and
 	// out, with and without data, differ.
-	for _, ends := range [][2]*sock{{a, b}, {b, a}} {
+	for i, ends := range [][2]*sock{{a, b}, {b, a}} {
+		flags := [2]int{unix.MSG_WAITALL, unix.MSG_WAITALL | unix.MSG_NOSIGNAL}[i]
 		for range 1 + rand.N(4) {
 			n := size()
 			t.step(ends[0].fd, &Step{What: "tcp: send", Sock: ends[0].holdsTCP(), Packet: packets(),
@@ -71,8 +72,8 @@ func (t *traffic) talk(a, b *sock, packets func() *Packet) {
 			// thread delivers them.
 			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(ends[1].fd), Events: unix.POLLIN}}, 1000)
 			t.step(ends[1].fd, &Step{What: "tcp: receive", Sock: ends[1].holdsTCP(),
-				Calls: map[string]map[string]uint64{fnCleanup: {"copied": uint64(n)}}})
-			_, _, err := unix.Recvfrom(ends[1].fd, make([]byte, n), unix.MSG_WAITALL)
+				Calls: map[string]map[string]uint64{fnCleanup: {"copied": uint64(n)}, fnRecvTCP: {"len": uint64(n), "flags": uint64(flags)}}})
+			_, _, err := unix.Recvfrom(ends[1].fd, make([]byte, n), flags)
 			t.must("receive", err)
 		}
 	}

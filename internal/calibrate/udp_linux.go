@@ -2,6 +2,7 @@ package calibrate
 
 import (
 	"encoding/binary"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -65,11 +66,15 @@ func (t *traffic) udp(f family) {
 		Send: &Send{V6: f.domain == unix.AF_INET6, Len: first, Name: nameOf(to), NameLen: f.sockaddr}})
 	tx.send(first, unix.MSG_MORE, to)
 
+	sent := map[string]map[string]uint64{fnSendSkb4: nil}
+	if f.domain == unix.AF_INET6 {
+		sent = map[string]map[string]uint64{fnSendSkb6: nil}
+	}
 	// The second part goes into a page of its own, since lo can gather
 	// (__ip_append_data in net/ipv4/ip_output.c).
 	t.step(tx.fd, &Step{What: "udp: the rest of the datagram", Sock: with(tx.holds(established), map[string][]byte{
 		"sock.pending": le32(f.domain), f.daddr: bytesOf(to.Addr()), f.dport: be16(to.Port())}),
-		Send:   &Send{V6: f.domain == unix.AF_INET6, Len: second},
+		Send: &Send{V6: f.domain == unix.AF_INET6, Len: second}, Calls: sent,
 		Packet: &Packet{V6: f.domain == unix.AF_INET6, Header: f.header, Len: f.header + udpHeader + first + second, DataLen: second, UDP: true}})
 	tx.send(second, 0, netip.AddrPort{})
 	rx.receive(first+second, true)
@@ -81,9 +86,9 @@ func (t *traffic) udp(f family) {
 	if f.domain == unix.AF_INET {
 		header += alone.options()
 	}
-	var output map[string]map[string]uint64
+	output := maps.Clone(sent)
 	if f.domain == unix.AF_INET {
-		output = map[string]map[string]uint64{fnIPOutput: nil}
+		output[fnIPOutput] = nil
 	}
 	n := size()
 	t.step(alone.fd, &Step{What: "udp: not connected", Sock: alone.holds(closed),

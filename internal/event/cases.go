@@ -18,7 +18,7 @@ type boundCond struct {
 	at     int
 	op     CondOp
 	num    int64
-	signed bool // how AtLeast compares
+	signed bool // how AtLeast and Less compare
 }
 
 // bind finds the place of the value that a condition is about.
@@ -70,10 +70,10 @@ func (c *boundCond) holds(v *Value) bool {
 	case AnyOf:
 		return v.Num < 64 && c.num>>v.Num&1 != 0
 	}
-	if c.signed { // AtLeast
-		return int64(v.Num) >= c.num
+	if c.signed {
+		return int64(v.Num) >= c.num == (c.op == AtLeast)
 	}
-	return c.num <= 0 || v.Num >= uint64(c.num)
+	return (c.num <= 0 || v.Num >= uint64(c.num)) == (c.op == AtLeast)
 }
 
 // bindCases binds a field that is made from others, which come before it.

@@ -285,8 +285,8 @@ func (c *Compiled) conditions(conds []Cond) (is []string, not string, certain, o
 
 // condition writes one condition for the kernel, and its opposite.
 func (c *Compiled) condition(cond Cond, kind *Kind, ref fetchargs.Ref) (is, not string, exact, ok bool) {
-	op := [...]Op{Equals: Eq, NotEquals: Ne, AtLeast: Ge, AnyOf: Eq}[cond.Op]
-	inverse := [...]Op{Equals: Ne, NotEquals: Eq, AtLeast: Lt, AnyOf: Ne}[cond.Op]
+	op := [...]Op{Equals: Eq, NotEquals: Ne, AtLeast: Ge, Less: Lt, AnyOf: Eq}[cond.Op]
+	inverse := [...]Op{Equals: Ne, NotEquals: Eq, AtLeast: Lt, Less: Ge, AnyOf: Ne}[cond.Op]
 	numbers := []int64{cond.Num}
 	if cond.Op == AnyOf {
 		numbers = nil

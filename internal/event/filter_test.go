@@ -42,6 +42,9 @@ func everything() *event.Tool {
 			{If: []event.Cond{{Field: "n", Op: event.AtLeast, Num: 2}}, Text: "many"},
 			{If: []event.Cond{{Field: "ubits", Op: event.Equals, Num: 1}}, Text: "bit"},
 			{Text: "other"}}},
+		{Name: "below", Cases: []event.Case{
+			{If: []event.Cond{{Field: "n", Op: event.Less, Num: 2}}, Text: "yes"},
+			{If: []event.Cond{{Field: "sbits", Op: event.Less}}, Text: "negative"}}},
 		{Name: "few", Cases: []event.Case{
 			{If: []event.Cond{{Field: "n", Op: event.AnyOf, Num: 1<<0 | 1<<1}}, Text: "yes"},
 			{Text: "no"}}},
@@ -110,6 +113,7 @@ func conditions() []string {
 	add([]string{"next"}, equality, `"0x0"`, `"0xffff888000002000"`)
 	add([]string{"proto"}, equality, `"0x0800"`, `"53"`)
 	add([]string{"how"}, equality, `"many"`, `"bit"`, `"other"`, `"none"`)
+	add([]string{"below"}, equality, `"yes"`, `"negative"`)
 	add([]string{"few"}, equality, `"yes"`, `"no"`)
 	add([]string{"laddr", "raddr", "to_addr", "addr", "dest_ip"}, equality, `"127.0.0.1"`, `"10.0.0.2"`, `"10.0.0.0/8"`, `"10.1.0.0/16"`, `"10.1.0.0/20"`,
 		`"0.0.0.0/0"`, `"2001:db8::1"`, `"2001:db8::/32"`, `"::ffff:10.0.0.2"`, `"10.0.0.0/5"`)

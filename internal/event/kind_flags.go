@@ -36,22 +36,38 @@ func bitsOf(t *fetchargs.Type, kind string, mask func(fetchargs.Enumerator) uint
 		return nil, fmt.Errorf("%s is no enum, whose names could be shown; cast it: (enum NAME)…", t)
 	}
 	var flags []flag
-	var names []string
 	for _, e := range t.Values {
 		if m := mask(e); bits.OnesCount64(m) == 1 {
 			flags = append(flags, flag{m, e.Name})
-			names = append(names, e.Name)
 		}
 	}
 	if len(flags) == 0 {
 		return nil, fmt.Errorf("%s has no names of single bits", t)
 	}
-	return &Kind{Name: kind, of: enumID(t), Class: Text, Width: 24, Reads: value1, Decode: decodeUnsigned, Compare: CompareNumber,
+	k := flagKind(kind, flags)
+	k.of = enumID(t)
+	return k, nil
+}
+
+func flagKind(kind string, flags []flag) *Kind {
+	k := &Kind{Name: kind, Class: Text, Width: 24, Reads: value1, Decode: decodeUnsigned, Compare: CompareNumber,
 		Append: func(dst []byte, v *Value) []byte { return appendFlags(dst, flags, v.Num) },
 		Lookup: func(s string) (uint64, bool) { return lookupFlags(s, flags) },
-		Names:  names,
-	}, nil
+	}
+	for _, f := range flags {
+		k.Names = append(k.Names, f.name)
+	}
+	return k
 }
+
+// MsgFlags are the flags of send and recv without the MSG_ before their names:
+// include/linux/socket.h.
+var MsgFlags = flagKind("msgflags", []flag{
+	{0x1, "OOB"}, {0x2, "PEEK"}, {0x4, "DONTROUTE"}, {0x8, "CTRUNC"}, {0x10, "PROBE"}, {0x20, "TRUNC"}, {0x40, "DONTWAIT"},
+	{0x80, "EOR"}, {0x100, "WAITALL"}, {0x200, "FIN"}, {0x400, "SYN"}, {0x800, "CONFIRM"}, {0x1000, "RST"}, {0x2000, "ERRQUEUE"},
+	{0x4000, "NOSIGNAL"}, {0x8000, "MORE"}, {0x10000, "WAITFORONE"}, {0x20000, "SENDPAGE_NOTLAST"}, {0x40000, "BATCH"},
+	{0x4000000, "ZEROCOPY"}, {0x8000000, "SPLICE_PAGES"}, {0x20000000, "FASTOPEN"}, {0x40000000, "CMSG_CLOEXEC"}, {0x80000000, "CMSG_COMPAT"},
+})
 
 func appendFlags(dst []byte, flags []flag, n uint64) []byte {
 	start := len(dst)
@@ -90,4 +106,21 @@ words:
 		n |= more
 	}
 	return n, true
+}
+
+// RecvFlags are the flags of a function that receives. Before 5.19 they do not
+// have DONTWAIT, which is a parameter of its own.
+var RecvFlags = &Kind{Name: "recvflags", Class: Text,
+	Reads:  []Read{{Expr: "$"}, {Expr: "nonblock", Optional: true}, {Expr: "noblock", Optional: true}},
+	Parts:  []Part{{Name: "flags", Help: "flags of the call: MSG_PEEK is PEEK", Kind: MsgFlags}},
+	Decode: Decoder{call: recvFlags}}
+
+func recvFlags(in [][]byte, out []*Value) {
+	var n uint64
+	for _, b := range in {
+		if b != nil {
+			n |= number(b)
+		}
+	}
+	out[0].setNum(n)
 }

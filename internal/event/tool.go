@@ -251,6 +251,7 @@ const (
 	Equals    CondOp = iota + 1 // the number is Num
 	NotEquals                   // the number is another than Num
 	AtLeast                     // the number is Num or more
+	Less                        // the number is less than Num
 	AnyOf                       // the number is one of those whose bits are set in Num
 )
 
