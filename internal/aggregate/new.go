@@ -96,11 +96,11 @@ func amount(k *event.Kind) *event.Kind {
 
 // sortBy finds the column by which rows are sorted.
 func (t *Table) sortBy(c event.Counting) error {
-	t.order = len(t.keys)
-	if len(t.sums) > 0 {
-		t.order++
-	}
 	if c.Order == "" {
+		t.order = -1
+		if len(t.sums) == 0 {
+			t.order = len(t.keys)
+		}
 		return nil
 	}
 	t.order = slices.IndexFunc(t.all, func(col event.Column) bool { return col.Name == c.Order })

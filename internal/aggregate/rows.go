@@ -3,6 +3,7 @@ package aggregate
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/skprobe/skprobe/internal/event"
@@ -63,24 +64,46 @@ func (t *Table) show(r *row, keys []event.Value) {
 
 // compare orders rows. What is absent is less than everything else.
 func (t *Table) compare(a, b Row) int {
-	v, w := &a.Values[t.order], &b.Values[t.order]
-	n := cmp.Compare(boolInt(v.Set), boolInt(w.Set))
-	if v.Set && w.Set {
-		switch t.all[t.order].Kind.Class {
-		case event.Signed:
-			n = cmp.Compare(int64(v.Num), int64(w.Num))
-		case event.Address:
-			n = v.Addr.Compare(w.Addr)
-		case event.Text:
-			n = cmp.Or(bytes.Compare(v.Text, w.Text), cmp.Compare(v.Num, w.Num))
-		default:
-			n = cmp.Compare(v.Num, w.Num)
-		}
+	var n int
+	if t.order < 0 {
+		n = t.compareSums(a, b)
+	} else {
+		n = compare(t.all[t.order].Kind.Class, &a.Values[t.order], &b.Values[t.order])
 	}
 	if t.least {
 		return n
 	}
 	return -n
+}
+
+// compareSums compares the sums, added up.
+func (t *Table) compareSums(a, b Row) int {
+	total := func(r Row) (sum int64) {
+		for i, v := range r.Values[len(t.keys)+1:] {
+			if t.sums[i].signed {
+				sum = int64(add(uint64(sum), v.Num, true))
+			} else {
+				sum = int64(add(uint64(sum), min(v.Num, math.MaxInt64), true))
+			}
+		}
+		return sum
+	}
+	return cmp.Compare(total(a), total(b))
+}
+
+// compare compares two values of a class.
+func compare(class event.Class, v, w *event.Value) int {
+	switch {
+	case !v.Set || !w.Set:
+		return cmp.Compare(boolInt(v.Set), boolInt(w.Set))
+	case class == event.Signed:
+		return cmp.Compare(int64(v.Num), int64(w.Num))
+	case class == event.Address:
+		return v.Addr.Compare(w.Addr)
+	case class == event.Text:
+		return cmp.Or(bytes.Compare(v.Text, w.Text), cmp.Compare(v.Num, w.Num))
+	}
+	return cmp.Compare(v.Num, w.Num)
 }
 
 func boolInt(b bool) int {

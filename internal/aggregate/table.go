@@ -19,7 +19,7 @@ type Table struct {
 	hist source
 	columns
 	top   int
-	order int // column by which rows are sorted
+	order int // column by which rows are sorted, -1: by the sums
 	least bool
 
 	rows   map[string]*row

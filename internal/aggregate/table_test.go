@@ -174,6 +174,7 @@ func TestOrder(t *testing.T) {
 		{event.Counting{Top: 2}, "5 1"},
 		{event.Counting{Sums: []event.Sum{{Field: "took", Name: "took"}}}, "1 2 5 -"},
 		{event.Counting{Sums: []event.Sum{{Field: "took", Name: "took"}}, Order: "count"}, "5 1 2 -"},
+		{event.Counting{Sums: []event.Sum{{Field: "took", Name: "took"}, {Field: "size", Name: "sum_size"}}}, "1 5 2 -"},
 		{event.Counting{Order: "size"}, "5 2 1 -"},
 		{event.Counting{Order: "size", Ascending: true}, "- 1 2 5"},
 	} {

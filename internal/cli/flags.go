@@ -187,7 +187,7 @@ func (f *runFlags) config(a *app, t *event.Tool, program []string) (*session.Con
 		Count: f.count, Duration: f.duration, Stack: f.stack, Strict: f.strict, Verbose: f.verbose,
 		RingSize: f.buffer << 10, Backend: f.backend, Stdout: a.stdout, Stderr: a.stderr,
 	}
-	if cfg.Counting, err = f.counts.counting(); err != nil {
+	if cfg.Counting, err = f.counts.counting(t.Counting); err != nil {
 		return nil, err
 	}
 	if cfg.Where, err = f.conditions(t); err != nil {

@@ -54,6 +54,9 @@ func (a *app) tool(t *event.Tool) *cobra.Command {
 	}
 	options.register(t, cmd.Flags())
 	flags.register(cmd.Flags())
+	if t.Counting != nil && t.Counting.Redraw {
+		flags.counts.registerScreen(cmd.Flags())
+	}
 	if t.HasPackets() {
 		flags.packets.register(cmd.Flags())
 	}

@@ -14,10 +14,12 @@ type Counting struct {
 	Every time.Duration
 	// Top is how many rows are shown, 0 for all.
 	Top int
-	// Order is the column of the rows by which they are sorted, the largest first; "" for the first sum, and without sums
-	// the count.
+	// Order is the column of the rows by which they are sorted, the largest first; "" for the sums, added up, and without
+	// sums the count.
 	Order     string
 	Ascending bool // the smallest first
+	// Redraw: on a terminal, each table takes the place of the last.
+	Redraw bool
 }
 
 // A Sum is a column whose numbers are added up.

@@ -27,6 +27,9 @@ type Tool struct {
 	// Reduce, where it is not nil, makes what is shown of the events that
 	// happen: see [Reducer].
 	Reduce func(*Schema, Settings) Reducer
+	// Counting, where it is not nil, is how events are counted if the flags do
+	// not say otherwise. A column that this kernel cannot give is left out.
+	Counting *Counting
 	// Keys are columns that are the same in all events of what Reduce puts
 	// together. Only they are filtered in the kernel: Reduce must see the
 	// other events of what is shown.

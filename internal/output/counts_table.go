@@ -1,6 +1,7 @@
 package output
 
 import (
+	"bytes"
 	"io"
 	"strings"
 	"unicode/utf8"
@@ -21,12 +22,17 @@ type tableRows struct {
 	lines    bool // one row, again and again
 	names    []string
 	at       event.Event // for the time
+	screen   func() (lines, columns int)
+	text     []byte
 }
 
 func newTableRows(w io.Writer, t *aggregate.Table, repeated bool, opts Options) *tableRows {
 	s := &tableRows{
 		tableSink: &tableSink{buffer: newBuffer(w), stamp: newStamper(opts.Timestamp, opts.Location)},
 		columns:   t.Columns(), keys: t.Keys(), drew: t.Hist(), repeated: repeated && opts.Timestamp != None,
+	}
+	if repeated {
+		s.screen = opts.Screen
 	}
 	s.lines = s.keys == 0 && s.drew.Name == "" && repeated
 	add := func(name string, c cell) {
@@ -51,6 +57,43 @@ func newTableRows(w io.Writer, t *aggregate.Table, repeated bool, opts Options) 
 
 func (s *tableRows) write(rows []aggregate.Row, wall int64, mono uint64) {
 	s.at = event.Event{Wall: wall, Mono: mono}
+	if s.lines || s.screen == nil {
+		s.block(rows)
+		return
+	}
+	start := len(s.b)
+	s.begun = false
+	s.block(rows)
+	s.redraw(start)
+}
+
+// redraw makes what was appended from start on take the place of all that is
+// on the screen, as far as it has room.
+func (s *tableRows) redraw(start int) {
+	lines, columns := s.screen()
+	s.text = append(s.text[:0], s.b[start:]...)
+	s.b = append(s.b[:start], "\x1b[H"...) // to the top
+	n := 0
+	for line := range bytes.Lines(s.text) {
+		if n++; n >= lines {
+			break
+		}
+		line = bytes.TrimSuffix(line, []byte{'\n'})
+		for width, i := 0, 0; i < len(line); width++ {
+			if width == columns {
+				line = line[:i]
+				break
+			}
+			_, size := utf8.DecodeRune(line[i:])
+			i += size
+		}
+		s.b = append(append(s.b, line...), "\x1b[K\n"...) // nothing after it in the line
+	}
+	s.b = append(s.b, "\x1b[J"...) // nor below
+}
+
+// block writes the rows of a time.
+func (s *tableRows) block(rows []aggregate.Row) {
 	if !s.lines && s.begun {
 		s.endLine()
 	}
@@ -78,7 +121,7 @@ func (s *tableRows) write(rows []aggregate.Row, wall int64, mono uint64) {
 	s.begun = true
 	for _, r := range rows {
 		for i := range s.cells {
-			text, width := s.text(&s.cells[i], r)
+			text, width := s.value(&s.cells[i], r)
 			s.cell(i, &s.cells[i], text, width)
 		}
 		s.endLine()
@@ -90,15 +133,15 @@ func (s *tableRows) widen(rows []aggregate.Row) {
 	for i := range s.cells {
 		if c := &s.cells[i]; c.from == fromValue {
 			for _, r := range rows {
-				_, width := s.text(c, r)
+				_, width := s.value(c, r)
 				c.width = max(c.width, width)
 			}
 		}
 	}
 }
 
-// text is what is in a cell of a row, valid until the next call.
-func (s *tableRows) text(c *cell, r aggregate.Row) (text []byte, width int) {
+// value is what is in a cell of a row, valid until the next call.
+func (s *tableRows) value(c *cell, r aggregate.Row) (text []byte, width int) {
 	s.scratch = s.scratch[:0]
 	if c.from == fromTime {
 		s.scratch = s.stamp.append(s.scratch, &s.at)
@@ -134,7 +177,7 @@ func (s *tableRows) paragraph(r aggregate.Row) {
 		}
 	}
 	for i := range s.cells {
-		text, _ := s.text(&s.cells[i], r)
+		text, _ := s.value(&s.cells[i], r)
 		switch {
 		case r.Others && i == 0:
 			add(text)

@@ -173,3 +173,29 @@ func TestCountsOthers(t *testing.T) {
 		}
 	}
 }
+
+// On a screen each table takes the place of the last, cut to what has room.
+func TestCountsScreen(t *testing.T) {
+	table, err := aggregate.New(countsSchema, event.Counting{By: []string{"comm", "size"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	s, err := NewCounts("table", &out, table, true, Options{Location: time.UTC, Screen: func() (int, int) { return 4, 12 }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 2 {
+		for size := range uint64(5) {
+			for range 5 - size {
+				s.Event(&event.Event{Task: true, Comm: "µé", Values: []event.Value{{}, {Set: true, Num: size}, {}, {}}})
+			}
+		}
+		out.Reset()
+		s.Show(int64(round)*1e9, 0)
+		want := "\x1b[H00:00:0" + string(rune('0'+round)) + ".000\x1b[K\nCOMM SIZE CO\x1b[K\nµé      0   \x1b[K\n\x1b[J"
+		if out.String() != want {
+			t.Errorf("%q, want %q", out.String(), want)
+		}
+	}
+}

@@ -44,6 +44,10 @@ type Options struct {
 	// Stack tells that events carry stacks: CSV has a column for them.
 	// Tables and JSON show a stack wherever there is one.
 	Stack bool
+	// Screen, where it is not nil, tells how many lines and columns the
+	// terminal has on which a table that is shown again takes the place of
+	// the last one.
+	Screen func() (lines, columns int)
 }
 
 // New returns a sink that writes events of the schema to w. What comes before

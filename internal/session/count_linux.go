@@ -33,7 +33,7 @@ func (cfg *Config) counts(s *event.Schema) (*aggregate.Table, error) {
 	if cfg.Counting == nil {
 		return nil, nil
 	}
-	t, err := aggregate.New(s, *cfg.Counting)
+	t, err := aggregate.New(s, cfg.possible(s))
 	var field *aggregate.FieldError
 	switch {
 	case err == nil:
@@ -44,10 +44,48 @@ func (cfg *Config) counts(s *event.Schema) (*aggregate.Table, error) {
 	return nil, usage("--%v", err)
 }
 
+// possible is how events are counted, without those columns by which the tool
+// counts by itself and which are not there on this kernel.
+func (cfg *Config) possible(s *event.Schema) event.Counting {
+	c := *cfg.Counting
+	own := cfg.Tool.Counting
+	if own == nil {
+		return c
+	}
+	missing := func(name string) bool {
+		return s.Column(name) < 0 && slices.ContainsFunc(cfg.Tool.Fields(), func(c event.Column) bool { return c.Name == name })
+	}
+	c.By = slices.DeleteFunc(slices.Clone(c.By), func(name string) bool { return missing(name) && slices.Contains(own.By, name) })
+	c.Sums = slices.DeleteFunc(slices.Clone(c.Sums), func(sum event.Sum) bool { return missing(sum.Field) && slices.Contains(own.Sums, sum) })
+	return c
+}
+
+// screen tells how many lines and columns the terminal has to which tables are
+// written, nil where they are written to none.
+func (cfg *Config) screen() func() (lines, columns int) {
+	if cfg.Output != "" || cfg.Stdout == nil {
+		return nil
+	}
+	size := func() (lines, columns int) {
+		w, err := unix.IoctlGetWinsize(int(cfg.Stdout.Fd()), unix.TIOCGWINSZ)
+		if err != nil {
+			return 0, 0
+		}
+		return int(w.Row), int(w.Col)
+	}
+	if lines, _ := size(); lines == 0 {
+		return nil
+	}
+	return size
+}
+
 // newSink makes the place for events, or for what is counted of them.
 func (r *run) newSink(w io.Writer, opts output.Options) (sink output.Sink, err error) {
 	cfg := r.cfg
 	if table := r.attached.counts; table != nil {
+		if cfg.Counting.Redraw {
+			opts.Screen = cfg.screen()
+		}
 		r.counts, err = output.NewCounts(cfg.Format, w, table, cfg.Counting.Every > 0, opts)
 		sink = r.counts
 	} else {
