@@ -39,7 +39,7 @@ func TestEndConditions(t *testing.T) {
 	} {
 		var flags runFlags
 		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
-		flags.register(fs)
+		flags.register(fs, nil)
 		if err := fs.Parse(strings.Fields(c.args)); err != nil {
 			t.Fatal(err)
 		}

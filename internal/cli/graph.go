@@ -69,7 +69,7 @@ skprobe graph 'udp_*' --count-by function --sum duration_us`),
 	cmd.Flags().DurationVar(&g.Min, "min-duration", 0, "leave out calls that took less than this (`D`: 20us, 1ms), and what is below them")
 	cmd.Flags().StringVar(&g.Root, "root", "", "only calls of `FUNCTION`, and what is below them")
 	cmd.Flags().StringVar(&g.Method, "method", session.GraphAuto, "how calls are recorded: `"+strings.Join(session.GraphMethods, "|")+"`")
-	flags.register(cmd.Flags())
+	flags.register(cmd.Flags(), nil)
 	completeFlags(cmd)
 	return cmd
 }

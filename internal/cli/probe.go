@@ -44,7 +44,7 @@ skprobe probe 'inet_sendmsg%return size ret=$retval:errno'`),
 			return err
 		},
 	}
-	flags.register(cmd.Flags())
+	flags.register(cmd.Flags(), nil)
 	flags.packets.register(cmd.Flags())
 	completeFlags(cmd)
 	return cmd

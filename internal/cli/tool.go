@@ -53,7 +53,7 @@ func (a *app) tool(t *event.Tool) *cobra.Command {
 		}
 	}
 	options.register(t, cmd.Flags())
-	flags.register(cmd.Flags())
+	flags.register(cmd.Flags(), t.Letters)
 	if t.Counting != nil && t.Counting.Redraw {
 		flags.counts.registerScreen(cmd.Flags())
 	}

@@ -45,10 +45,13 @@ func (p *Program) bind(c *Compiled, half *Half, f *Field, k Kernel) error {
 	}
 	var ref fetchargs.Ref
 	var err error
-	if half == nil {
-		half, ref, err = c.half(f.Expr)
-	} else {
+	switch {
+	case half != nil:
 		ref, err = half.resolve(f.Expr)
+	case f.AtReturn:
+		half, ref, err = c.atReturn(f.Expr)
+	default:
+		half, ref, err = c.half(f.Expr)
 	}
 	if err != nil {
 		return err

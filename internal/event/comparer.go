@@ -22,6 +22,11 @@ func (c *Compiled) Compare(field string, op Op, operand Operand) (text string, e
 	if c.keys != nil && !slices.Contains(c.keys, field) {
 		return "", false, false
 	}
+	return c.compare(field, op, operand)
+}
+
+// compare does it for any field.
+func (c *Compiled) compare(field string, op Op, operand Operand) (text string, exact, ok bool) {
 	switch field {
 	case "comm":
 		if c.Softirq || !c.dialect.CommFilter || operand.Text == "" || op > Ne || strings.ContainsFunc(operand.Text, notInFilter) {
@@ -229,7 +234,7 @@ func (c *Compiled) compareCases(f *boundField, op Op, operand Operand) (text str
 				alternatives = append(alternatives, strings.Join(terms, " && "))
 			}
 		default:
-			text, ex, ok := c.Compare(k.From, op, operand)
+			text, ex, ok := c.compare(k.From, op, operand)
 			if ok {
 				terms = append(terms, text)
 			}

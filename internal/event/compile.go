@@ -253,7 +253,7 @@ func exampleRegister(a fetchargs.Arch) string {
 func (h *Half) suffices(p *Program, fields []Field, k Kernel) bool {
 	for i := range fields {
 		f := &fields[i]
-		if f.Expr == "" || !p.wants(f) {
+		if f.Expr == "" || f.AtReturn || !p.wants(f) {
 			continue
 		}
 		ref, err := h.resolve(f.Expr)
@@ -289,6 +289,15 @@ func (h *Half) resolve(text string) (fetchargs.Ref, error) {
 		return fetchargs.Ref{}, err
 	}
 	return h.target.Resolve(e)
+}
+
+// atReturn resolves a field that is read when the function returns.
+func (c *Compiled) atReturn(expr string) (*Half, fetchargs.Ref, error) {
+	if c.Return == nil || !c.dialect.ReturnArgs {
+		return nil, fetchargs.Ref{}, fmt.Errorf("%w: parameters are not known any more when a function returns, before 6.9", fetchargs.ErrNoMember)
+	}
+	ref, err := c.Return.resolve(expr)
+	return c.Return, ref, err
 }
 
 // half chooses where a field is read: what starts at $retval, a register or the

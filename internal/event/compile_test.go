@@ -171,6 +171,31 @@ func TestProbeValues(t *testing.T) {
 
 // From 6.9 a return probe knows what the function was called with; memory may
 // have changed since, and is read at entry.
+// A field that is to be read at the return is, where the kernel can.
+func TestAtReturn(t *testing.T) {
+	for want, d := range map[string]fetchargs.Dialect{"before:entry after:return": fetchargs.Dialect69, "before:entry": fetchargs.Dialect53} {
+		tool := &event.Tool{Name: "t", Events: []event.Source{{Name: "e", Probes: []event.Probe{{Funcs: []string{"f"}, Return: true, Fields: []event.Field{
+			{Name: "before", Expr: "t->err"}, {Name: "after", Expr: "t->err", AtReturn: true, Optional: true}, {Name: "ret", Expr: "$retval", Hidden: true}}}}}}}
+		p, err := event.Compile(tool, nil, nil, newWorld().kernel(d))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := p.Probes[0]
+		if err := c.Build(""); err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range c.Fetches() {
+			if !f.Hidden {
+				got = append(got, f.Column+":"+map[bool]string{true: "return", false: "entry"}[c.IsReturn(f.Half)])
+			}
+		}
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("%s, want %s", s, want)
+		}
+	}
+}
+
 func TestReturnHalves(t *testing.T) {
 	w := newWorld()
 	for probe, want := range map[string]string{

@@ -199,6 +199,12 @@ func sockaddr(in [][]byte, out []*Value) {
 	out[2].setNum(uint64(binary.BigEndian.Uint16(b[2:4])))
 }
 
+// UID is the user whose a socket is, by the number that the initial user
+// namespace has for it: who made it. struct sock has it since 4.10.
+func UID(sk string) Field {
+	return Field{Name: "uid", Help: "user whose the socket is", Expr: sk + "->sk_uid.val", Kind: Uint, OnRequest: true, Optional: true}
+}
+
 // NetNS is the inode number of the network namespace of a socket, as
 // /proc/PID/ns/net has it: struct net has it in ns.inum since 3.19, and the
 // sock points to it through a possible_net_t since 4.1.

@@ -55,13 +55,29 @@ func (o *Owners) Event(c *Compiled, ev *Event, known bool) {
 		if w := o.table.Get(sk.Num); w != nil {
 			ev.Task, ev.PID, ev.TID, ev.Comm = true, w.pid, w.tid, w.comm
 		}
-	} else if known && ev.Task && ev.PID != 0 && o.ends && !(c.ifUnknown && (o.table.Get(sk.Num) != nil || strings.HasPrefix(ev.Comm, kernelWorker))) {
-		o.table.Put(sk.Num, owner{ev.PID, ev.TID, ev.Comm})
+	} else if known && ev.Task && ev.PID != 0 && o.ends && !(c.ifUnknown && o.table.Get(sk.Num) != nil) {
+		if w := (owner{ev.PID, ev.TID, c.nameOf(ev)}); !c.ifUnknown || !strings.HasPrefix(w.comm, kernelWorker) {
+			o.table.Put(sk.Num, w)
+		}
 	}
 	if c.Ends {
 		o.table.Delete(sk.Num)
 	}
 }
+
+// nameOf is the name of the current thread. That of one that ends, and that
+// nobody had looked at before, only the event itself can tell.
+func (c *Compiled) nameOf(ev *Event) string {
+	if to, ok := c.byName[threadName]; ok && ev.Comm == "" {
+		if name := &ev.Values[:cap(ev.Values)][to.field.out[to.part]]; name.Set {
+			return string(name.Text)
+		}
+	}
+	return ev.Comm
+}
+
+// threadName is a hidden field with the name of the current thread.
+const threadName = "thread_name"
 
 // Evicted returns how many owners were forgotten because there were too many.
 func (o *Owners) Evicted() uint64 { return o.table.Evicted() }
@@ -76,73 +92,60 @@ func SkAddr(expr string) Field {
 // those of TCPConnections, and who listens; a listening socket belongs to who
 // last accepted from it. What cannot be had on a kernel is done without.
 func TCPOwners() []Source {
-	sk := []Field{SkAddr("sk")}
-	nonNull := []string{"sk"}
-	return append(TCPConnections(), Source{
-		Name: "tcp.listening", Hidden: true, Socket: "skaddr", Short: "a process listens",
-		Probes: []Probe{{Funcs: []string{"inet_csk_listen_start"}, NonNull: nonNull, Fields: sk, Optional: true}},
-	}, Source{
-		Name: "tcp.accepting", Hidden: true, Socket: "skaddr", Short: "a process waits for a connection to accept",
-		Probes: []Probe{{Funcs: []string{"inet_csk_accept"}, NonNull: nonNull, Fields: sk, Optional: true}},
-	})
+	uses := func(function string) []Probe {
+		return []Probe{{Funcs: []string{function}, Params: "struct sock *sk", NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")}, Optional: true}}
+	}
+	return append(TCPConnections(nil),
+		Source{Name: "tcp.listening", Hidden: true, Socket: "skaddr", Short: "a process listens", Probes: uses("inet_csk_listen_start")},
+		Source{Name: "tcp.accepting", Hidden: true, Socket: "skaddr", Short: "a process waits for a connection to accept", Probes: uses("inet_csk_accept")})
 }
 
 // TCPConnections are the sources from which [Owners] know whose connected TCP
-// sockets are: who connects, and who accepts.
-func TCPConnections() []Source {
-	sk := []Field{SkAddr("sk")}
-	nonNull := []string{"sk"}
-	accepted := TCPAccept(func(string) []Field { return nil })
-	accepted.Else[0].Optional = true
-	return []Source{{
-		Name: "tcp.connecting", Hidden: true, Socket: "skaddr", Short: "a process connects",
-		Probes: []Probe{
-			{Funcs: []string{"tcp_v4_connect"}, NonNull: nonNull, Fields: sk,
-				Else: []Probe{{Funcs: []string{"tcp_connect"}, NonNull: nonNull, Fields: sk, Optional: true}}},
-			{Funcs: []string{"tcp_v6_connect"}, NonNull: nonNull, Fields: sk, Optional: true},
-		},
-	}, {
-		Name: "tcp.accepted", Hidden: true, Socket: "skaddr", Short: "a process accepts",
-		Probes: []Probe{accepted},
-	}, {
-		Name: "tcp.destroyed", Hidden: true, Socket: "skaddr", Softirq: true, Ends: true, Short: "a socket ends",
-		Probes: []Probe{tcpDestroyed()},
-	}}
-}
-
-// tcpDestroyed is the end of a socket. tcp_v4_destroy_sock ends those of IPv6
-// too (net/ipv4/tcp_ipv4.c, the same from 3.10 to 7.1). Where its parameter is
-// not known, a socket ends when it is closed, which comes before.
-func tcpDestroyed() Probe {
-	closed := func(sk, state string) []Field {
-		return []Field{SkAddr(sk), {Name: "newstate", Expr: state, Kind: State, Hidden: true}}
+// sockets are: who connects, and who accepts, with the fields that accepted
+// makes, if it is not nil: see [TCPAccept].
+func TCPConnections(accepted func(sk string) []Field) []Source {
+	uses := Probe{Params: "struct sock *sk", NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")}, Optional: true}
+	connect4, connect6, destroy := uses, uses, uses
+	connect4.Funcs, connect6.Funcs = []string{"tcp_v4_connect"}, []string{"tcp_v6_connect"}
+	// It ends those of IPv6 too (net/ipv4/tcp_ipv4.c, the same from 3.10 to
+	// 7.1), mostly in softirq, where a kprobe may be missed.
+	destroy.Funcs = []string{"tcp_v4_destroy_sock"}
+	destroyed := Probe{Tracepoint: "tcp:tcp_destroy_sock", Fields: []Field{SkAddr("skaddr")}, Else: []Probe{destroy}} // 4.16
+	accept := TCPAccept(accepted)
+	accept.Else[0].Optional = true
+	return []Source{
+		{Name: "tcp.connecting", Hidden: true, Socket: "skaddr", Short: "a process connects", Probes: []Probe{connect4, connect6}},
+		{Name: "tcp.accepted", Hidden: true, Socket: "skaddr", Short: "a process accepts", Probes: []Probe{accept}},
+		{Name: "tcp.destroyed", Hidden: true, Socket: "skaddr", Softirq: true, Ends: true, Short: "a socket ends", Probes: []Probe{destroyed}},
 	}
-	only := []Cond{{"newstate", Equals, 7}} // TCP_CLOSE, include/net/tcp_states.h
-	return Probe{Funcs: []string{"tcp_v4_destroy_sock"}, NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")},
-		Else: []Probe{{Funcs: []string{"tcp_set_state"}, NonNull: []string{"sk"}, Fields: closed("sk", "state"), Only: only,
-			Else: []Probe{{Tracepoint: "sock:inet_sock_set_state", Fields: closed("skaddr", "newstate"), Only: only, Optional: true}}}}}
 }
 
 // TCPClosing is the source from which [Owners] know whose those TCP sockets are
 // that were there before tracing began: who closes them.
 func TCPClosing() Source {
-	return Source{
-		Name: "tcp.closing", Hidden: true, Socket: "skaddr", IfUnknown: true, Short: "a process closes a socket",
-		Probes: []Probe{{Funcs: []string{"tcp_close"}, NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")}, Optional: true}},
-	}
+	closes := Probe{Funcs: []string{"tcp_close"}, Params: "struct sock *sk", NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")}, Optional: true}
+	named := closes
+	named.Fields = []Field{SkAddr("sk"), {Name: threadName, Expr: "$comm", Kind: String, Hidden: true}}
+	named.Else = []Probe{closes} // before 4.8
+	return Source{Name: "tcp.closing", Hidden: true, Socket: "skaddr", IfUnknown: true, Short: "a process closes a socket", Probes: []Probe{named}}
 }
 
-// TCPAccept is the probe that tells that a thread accepts a connection; fields
-// makes those that it has beside SkAddr, from the expression of its socket.
+// TCPAccept is the probe that tells that a thread accepts a connection; fields,
+// if it is not nil, makes those that it has beside SkAddr, from the expression of
+// its socket.
 //
 // The return of inet_csk_accept is not seen in threads that slept there when
 // tracing began. They all call security_sock_graft afterwards (sock_graft in
 // include/net/sock.h, 3.10 to 7.1), which a kernel without
 // CONFIG_SECURITY_NETWORK does not have. It is called for other protocols too.
 func TCPAccept(fields func(sk string) []Field) Probe {
+	if fields == nil {
+		fields = func(string) []Field { return nil }
+	}
 	protocol := Field{Name: "accept_protocol", Expr: "sk->sk_protocol", Kind: Uint, Hidden: true}
 	return Probe{
 		Funcs:   []string{"security_sock_graft"},
+		Params:  "struct sock *sk, struct socket *parent",
 		NonNull: []string{"sk"},
 		Only:    []Cond{{Field: protocol.Name, Op: Equals, Num: 6}}, // IPPROTO_TCP
 		Fields:  append([]Field{SkAddr("sk"), protocol}, fields("sk")...),

@@ -56,17 +56,30 @@ func (ev *Event) Value(index int) *Value {
 	return nil
 }
 
-// SetNum, SetAddr and SetText set a column's value; for the index -1 of a
-// column that is not there they do nothing. SetText keeps text.
-func (ev *Event) SetNum(column int, n uint64) {
-	if column >= 0 {
-		ev.Values[column] = Value{Set: true, Num: n}
+// Update sets columns to what another event has there; those that it has not
+// stay as they are.
+func (ev *Event) Update(from *Event) {
+	for i, v := range from.Values {
+		if !v.Set {
+			continue
+		}
+		if v.Text != nil {
+			v.Text = append([]byte(nil), v.Text...)
+		}
+		ev.Values[i] = v
 	}
 }
 
-// SetText: see [Event.SetNum].
-func (ev *Event) SetText(column int, text []byte) {
+// Set, SetNum and SetText set a column's value; for the index -1 of a column
+// that is not there they do nothing. SetText keeps text.
+func (ev *Event) Set(column int, v Value) {
 	if column >= 0 {
-		ev.Values[column] = Value{Set: true, Text: text}
+		ev.Values[column] = v
 	}
 }
+
+// SetNum: see [Event.Set].
+func (ev *Event) SetNum(column int, n uint64) { ev.Set(column, Value{Set: true, Num: n}) }
+
+// SetText: see [Event.Set].
+func (ev *Event) SetText(column int, text []byte) { ev.Set(column, Value{Set: true, Text: text}) }

@@ -22,6 +22,9 @@ type Tool struct {
 	Events  []Source
 	// Options are flags of this tool alone.
 	Options []Option
+	// Letters are short names that flags of all tools have for this one, by
+	// their long name: "rport" is -P where people know it so.
+	Letters map[string]string
 	// Aliases are other names under which people look for it.
 	Aliases []Alias
 	// Reduce, where it is not nil, makes what is shown of the events that
@@ -154,6 +157,10 @@ type Field struct {
 	// Cases make the value from other fields, instead of Expr: the first
 	// whose conditions hold decides; where none does, the value is absent.
 	Cases []Case
+	// AtReturn fields of a return probe are read when the function returns,
+	// though they start at a parameter. A kernel before 6.9 does not have
+	// them: make them Optional.
+	AtReturn bool
 	// Computed fields are set by the tool's Reduce.
 	Computed bool
 	// Hidden fields are fetched for Cases and conditions, not shown.
