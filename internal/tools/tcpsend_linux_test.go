@@ -18,7 +18,7 @@ import (
 // Calls of every sort are shown with what they asked for and what came of it, in either family.
 func TestTCPSend(t *testing.T) {
 	tcpNeeds(t)
-	for _, family := range tcpFamilies {
+	for _, family := range pairFamilies {
 		t.Run(family.name, func(t *testing.T) {
 			tcpCalls(t, "tcpsend", family, func(p *tcpPair) {
 				b := make([]byte, 4<<20)
@@ -72,7 +72,7 @@ func TestTCPSendFile(t *testing.T) {
 	if _, err := f.Write(make([]byte, size)); err != nil {
 		t.Fatal(err)
 	}
-	p := newTCPPair(t, tcpFamilies[0])
+	p := newTCPPair(t, pairFamilies[0])
 	run := clitest.Start(t, "tcpsend", "--format", "json", "--pid", fmt.Sprint(os.Getpid()))
 	var off int64
 	for off < size {
@@ -95,7 +95,7 @@ func TestTCPSendFile(t *testing.T) {
 
 func TestTCPRecv(t *testing.T) {
 	tcpNeeds(t)
-	for _, family := range tcpFamilies {
+	for _, family := range pairFamilies {
 		t.Run(family.name, func(t *testing.T) {
 			tcpCalls(t, "tcprecv", family, func(p *tcpPair) {
 				b := make([]byte, 100)
@@ -142,17 +142,12 @@ func TestTCPRecv(t *testing.T) {
 	}
 }
 
-func tcpNeeds(t testing.TB) {
-	t.Helper()
-	testkernel.Needs(t, testkernel.Root, testkernel.Tracefs, testkernel.Kprobes, testkernel.BTF, testkernel.Symbol("tcp_sendmsg"))
-}
-
-type tcpFamily struct {
+type pairFamily struct {
 	name, bind string
 	domain     int
 }
 
-var tcpFamilies = []tcpFamily{{"inet", "127.0.0.1:0", unix.AF_INET}, {"inet6", "[::1]:0", unix.AF_INET6}, {"mapped", "[::ffff:127.0.0.1]:0", unix.AF_INET6}}
+var pairFamilies = []pairFamily{{"inet", "127.0.0.1:0", unix.AF_INET}, {"inet6", "[::1]:0", unix.AF_INET6}, {"mapped", "[::ffff:127.0.0.1]:0", unix.AF_INET6}}
 
 // A tcpPair is a connection, both of whose ends the calling thread has.
 type tcpPair struct {
@@ -162,7 +157,7 @@ type tcpPair struct {
 	want []noted
 }
 
-func newTCPPair(t *testing.T, f tcpFamily) *tcpPair {
+func newTCPPair(t *testing.T, f pairFamily) *tcpPair {
 	t.Helper()
 	k := newTalk(t)
 	stream := func() *socket {
@@ -237,7 +232,7 @@ func (p *tcpPair) callAt(s *socket, what string, did int, e clitest.Event) {
 }
 
 // tcpCalls runs calls under a tool and compares each line.
-func tcpCalls(t *testing.T, tool string, f tcpFamily, calls func(p *tcpPair)) {
+func tcpCalls(t *testing.T, tool string, f pairFamily, calls func(p *tcpPair)) {
 	testkernel.NetNS(t)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

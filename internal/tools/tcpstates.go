@@ -1,15 +1,27 @@
 package tools
 
-import "github.com/skprobe/skprobe/internal/event"
+import (
+	"slices"
+
+	"github.com/skprobe/skprobe/internal/event"
+)
 
 // Numbers of include/linux/socket.h, include/uapi/linux/in.h and
 // include/net/tcp_states.h.
 const (
-	afInet     = 2
-	afInet6    = 10
-	protoTCP   = 6
-	tcpSynSent = 2
-	tcpClosed  = 7
+	afInet           = 2
+	afInet6          = 10
+	protoTCP         = 6
+	tcpEstablished   = 1
+	tcpSynSent       = 2
+	tcpSynRecv       = 3
+	tcpFinWait1      = 4
+	tcpFinWait2      = 5
+	tcpClosed        = 7
+	tcpLastAck       = 9
+	tcpListen        = 10
+	tcpClosing       = 11
+	tcpBoundInactive = 13
 )
 
 var _ = add(event.Tool{
@@ -37,7 +49,7 @@ skprobe tcpstates --lport 443`,
 			Fields:     append(recordedAddrs(), stateFields("skaddr", "oldstate", "newstate")...),
 			Else: []event.Probe{{
 				Funcs:  []string{"tcp_set_state"},
-				Fields: append(sockAddrs(), stateFields("sk", "sk->__sk_common.skc_state", "state")...),
+				Fields: append(sockAddrs("sk"), stateFields("sk", "sk->__sk_common.skc_state", "state")...),
 			}},
 		}},
 	}},
@@ -58,11 +70,45 @@ func stateFields(sk, old, new string) []event.Field {
 	}
 }
 
-// sockAddrs are the ends of the socket, for tcp_set_state.
-func sockAddrs() []event.Field {
+// sockAddrs are the ends of a socket, and its network namespace.
+func sockAddrs(sk string) []event.Field {
 	return []event.Field{
-		{Expr: "sk", Kind: event.Sock, Parts: []event.Pick{{Part: "family"}, {Part: "laddr"}, {Part: "lport"}, {Part: "raddr"}, {Part: "rport"}}},
-		event.NetNS("sk"),
+		{Expr: sk, Kind: event.Sock, Parts: []event.Pick{{Part: "family"}, {Part: "laddr"}, {Part: "lport"}, {Part: "raddr"}, {Part: "rport"}}},
+		event.NetNS(sk),
+	}
+}
+
+// stateProbe is the probe on those changes of a TCP socket's state that are
+// asked for, with the ends of the socket and computed fields. It is the
+// tracepoint, because a change often happens in softirq: where that interrupts
+// the handler of a kprobe, the kernel runs no other kprobe, and the change would
+// be missed. What the tracepoint does not record Reduce has from elsewhere.
+func stateProbe(rare []event.Cond, computed ...event.Field) event.Probe {
+	netns := event.NetNS("")
+	netns.Expr, netns.Computed = "", true
+	return event.Probe{
+		Tracepoint: "sock:inet_sock_set_state",
+		Only:       []event.Cond{{Field: "protocol", Op: event.Equals, Num: protoTCP}},
+		Rare:       rare,
+		Fields:     slices.Concat(recordedAddrs(), stateChange("skaddr", "oldstate", "newstate"), computed, []event.Field{netns}),
+		Else: []event.Probe{{
+			Funcs:   []string{"tcp_set_state"},
+			Params:  setStateParams,
+			NonNull: []string{"sk"},
+			Rare:    rare,
+			Fields:  slices.Concat(sockAddrs("sk"), stateChange("sk", "sk->__sk_common.skc_state", "state"), computed),
+		}},
+	}
+}
+
+const setStateParams = "struct sock *sk, int state"
+
+// stateChange are the socket and its states before and after, for Reduce.
+func stateChange(sk, old, new string) []event.Field {
+	return []event.Field{
+		event.SkAddr(sk),
+		{Name: "oldstate", Expr: old, Kind: event.State, Hidden: true},
+		{Name: "newstate", Expr: new, Kind: event.State, Hidden: true},
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 // taking, from a file and into a pipe.
 func TestTCPTop(t *testing.T) {
 	tcpNeeds(t)
-	for _, family := range tcpFamilies {
+	for _, family := range pairFamilies {
 		t.Run(family.name, func(t *testing.T) {
 			testkernel.NetNS(t)
 			runtime.LockOSThread()
@@ -151,7 +151,7 @@ func TestTCPTopScreen(t *testing.T) {
 	testkernel.NetNS(t)
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	p := newTCPPair(t, tcpFamilies[0])
+	p := newTCPPair(t, pairFamilies[0])
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
