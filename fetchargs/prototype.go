@@ -8,7 +8,8 @@ import (
 // Prototype makes a function's type of its name and its parameters in C:
 // "struct sk_buff *skb, int len". It is for functions of which types tells
 // nothing, but whose parameters are the same on all kernels. Structs that types
-// does not know either are incomplete. The result is not known.
+// does not know either are incomplete. The result is not known: it is the whole
+// register.
 func Prototype(name, params string, types Types) (*Type, error) {
 	var all []Member
 	for text := range strings.SplitSeq(params, ",") {
@@ -30,7 +31,7 @@ func Prototype(name, params string, types Types) (*Type, error) {
 		}
 		all = append(all, Member{Name: member, Type: typ})
 	}
-	return FuncOf(name, all, voidType), nil
+	return FuncOf(name, all, unsignedLong), nil
 }
 
 func parameterType(name string, types Types) *Type {

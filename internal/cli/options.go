@@ -2,6 +2,7 @@ package cli
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -23,13 +24,37 @@ func (o toolOptions) register(t *event.Tool, fs *pflag.FlagSet) {
 	}
 }
 
-// apply does what the options stand for.
+// expand gives the flags that the options stand for.
+func (o toolOptions) expand(t *event.Tool, fs *pflag.FlagSet) error {
+	for _, opt := range t.Options {
+		if !o.on(opt.Name) {
+			continue
+		}
+		for _, arg := range opt.Args {
+			name, value, _ := strings.Cut(arg, "=")
+			if fs.Changed(name) {
+				continue
+			}
+			if err := fs.Set(name, value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// on tells whether an option is given.
+func (o toolOptions) on(name string) bool {
+	value := o[name].String()
+	return value != "" && value != "false"
+}
+
+// apply does what else the options stand for.
 func (o toolOptions) apply(t *event.Tool, fs *pflag.FlagSet, cfg *session.Config) error {
 	cfg.Settings = event.Settings{}
 	var off []string // events of options that are not given
 	for _, opt := range t.Options {
-		value := o[opt.Name].String()
-		on := value != "" && value != "false"
+		value, on := o[opt.Name].String(), o.on(opt.Name)
 		if on {
 			cfg.Settings[opt.Name] = value
 			cfg.Columns = append(cfg.Columns, opt.Columns...)

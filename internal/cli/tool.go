@@ -32,6 +32,9 @@ func (a *app) tool(t *event.Tool) *cobra.Command {
 					return err
 				}
 			}
+			if err := options.expand(t, cmd.Flags()); err != nil {
+				return err
+			}
 			cfg, err := flags.config(a, t, program)
 			if err != nil {
 				return err

@@ -216,7 +216,7 @@ func (p *Program) bindInner(c *Compiled, in *Inner, k Kernel) error {
 		}
 		return nil
 	}
-	t, err := k.target(symbol, in.NonNull, "")
+	t, err := k.target(symbol, in.NonNull, in.Params)
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,9 @@ type Option struct {
 	// Where, if not nil, is the condition that a given option stands for, in
 	// the words of --where. Its error is about the value.
 	Where func(value string) (string, error)
+	// Args are flags that a given option stands for, where they are not given
+	// themselves: "count-by=laddr,lport".
+	Args []string
 }
 
 // An Alias is the tool under another name, with some of its flags given.

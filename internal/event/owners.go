@@ -89,41 +89,58 @@ func SkAddr(expr string) Field {
 }
 
 // TCPOwners are the sources from which [Owners] know whose TCP sockets are:
-// those of TCPConnections, and who listens; a listening socket belongs to who
-// last accepted from it. What cannot be had on a kernel is done without.
-func TCPOwners() []Source {
-	uses := func(function string) []Probe {
-		return []Probe{{Funcs: []string{function}, Params: "struct sock *sk", NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")}, Optional: true}}
-	}
-	return append(TCPConnections(nil),
-		Source{Name: "tcp.listening", Hidden: true, Socket: "skaddr", Short: "a process listens", Probes: uses("inet_csk_listen_start")},
-		Source{Name: "tcp.accepting", Hidden: true, Socket: "skaddr", Short: "a process waits for a connection to accept", Probes: uses("inet_csk_accept")})
+// those of TCPConnections, and who listens.
+func TCPOwners() []Source { return append(TCPConnections(nil), tcpListening()...) }
+
+// TCPListeners are the sources from which [Owners] know whose listening TCP
+// sockets are.
+func TCPListeners() []Source { return append(tcpListening(), tcpDestroyed()) }
+
+// tcpListening tells who listens; a listening socket belongs to who last
+// accepted from it. What cannot be had on a kernel is done without.
+func tcpListening() []Source {
+	return []Source{{
+		Name: "tcp.listening", Hidden: true, Socket: "skaddr", Short: "a process listens",
+		Probes: []Probe{withSocket("inet_csk_listen_start")},
+	}, {
+		Name: "tcp.accepting", Hidden: true, Socket: "skaddr", Short: "a process waits for a connection to accept",
+		Probes: []Probe{withSocket("inet_csk_accept")},
+	}}
+}
+
+// withSocket is the probe of a function whose first parameter is a socket, on
+// all kernels.
+func withSocket(function string) Probe {
+	return Probe{Funcs: []string{function}, Params: "struct sock *sk", NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")}, Optional: true}
 }
 
 // TCPConnections are the sources from which [Owners] know whose connected TCP
 // sockets are: who connects, and who accepts, with the fields that accepted
 // makes, if it is not nil: see [TCPAccept].
 func TCPConnections(accepted func(sk string) []Field) []Source {
-	uses := Probe{Params: "struct sock *sk", NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")}, Optional: true}
-	connect4, connect6, destroy := uses, uses, uses
-	connect4.Funcs, connect6.Funcs = []string{"tcp_v4_connect"}, []string{"tcp_v6_connect"}
-	// It ends those of IPv6 too (net/ipv4/tcp_ipv4.c, the same from 3.10 to
-	// 7.1), mostly in softirq, where a kprobe may be missed.
-	destroy.Funcs = []string{"tcp_v4_destroy_sock"}
-	destroyed := Probe{Tracepoint: "tcp:tcp_destroy_sock", Fields: []Field{SkAddr("skaddr")}, Else: []Probe{destroy}} // 4.16
 	accept := TCPAccept(accepted)
 	accept.Else[0].Optional = true
-	return []Source{
-		{Name: "tcp.connecting", Hidden: true, Socket: "skaddr", Short: "a process connects", Probes: []Probe{connect4, connect6}},
-		{Name: "tcp.accepted", Hidden: true, Socket: "skaddr", Short: "a process accepts", Probes: []Probe{accept}},
-		{Name: "tcp.destroyed", Hidden: true, Socket: "skaddr", Softirq: true, Ends: true, Short: "a socket ends", Probes: []Probe{destroyed}},
-	}
+	return []Source{{
+		Name: "tcp.connecting", Hidden: true, Socket: "skaddr", Short: "a process connects",
+		Probes: []Probe{withSocket("tcp_v4_connect"), withSocket("tcp_v6_connect")},
+	}, {
+		Name: "tcp.accepted", Hidden: true, Socket: "skaddr", Short: "a process accepts",
+		Probes: []Probe{accept},
+	}, tcpDestroyed()}
+}
+
+// tcpDestroyed is the end of a socket, mostly in softirq, where a kprobe may be
+// missed. Before 4.16 it is tcp_v4_destroy_sock, which ends those of IPv6 too
+// (net/ipv4/tcp_ipv4.c, the same from 3.10 to 7.1).
+func tcpDestroyed() Source {
+	destroyed := Probe{Tracepoint: "tcp:tcp_destroy_sock", Fields: []Field{SkAddr("skaddr")}, Else: []Probe{withSocket("tcp_v4_destroy_sock")}}
+	return Source{Name: "tcp.destroyed", Hidden: true, Socket: "skaddr", Softirq: true, Ends: true, Short: "a socket ends", Probes: []Probe{destroyed}}
 }
 
 // TCPClosing is the source from which [Owners] know whose those TCP sockets are
 // that were there before tracing began: who closes them.
 func TCPClosing() Source {
-	closes := Probe{Funcs: []string{"tcp_close"}, Params: "struct sock *sk", NonNull: []string{"sk"}, Fields: []Field{SkAddr("sk")}, Optional: true}
+	closes := withSocket("tcp_close")
 	named := closes
 	named.Fields = []Field{SkAddr("sk"), {Name: threadName, Expr: "$comm", Kind: String, Hidden: true}}
 	named.Else = []Probe{closes} // before 4.8

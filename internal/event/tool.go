@@ -135,6 +135,7 @@ type Probe struct {
 // several calls the last one counts; without one its fields are absent.
 type Inner struct {
 	Funcs   []string // as Probe.Funcs
+	Params  string   // as Probe.Params
 	NonNull []string // as Probe.NonNull
 	Fields  []Field
 }

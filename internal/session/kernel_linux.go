@@ -37,6 +37,9 @@ func openTracefs() (*tracefs.FS, error) {
 // hasKprobes reports whether the kernel has kprobe events; where it cannot be
 // told, trying will.
 func hasKprobes(tfs *tracefs.FS) bool {
+	if os.Getenv("SKPROBE_KPROBES") == "no" { // for tests of what comes in their place
+		return false
+	}
 	ok, err := tfs.Has("kprobe_events")
 	return ok || err != nil
 }

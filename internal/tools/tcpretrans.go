@@ -26,6 +26,7 @@ skprobe tcpretrans --loss-probes --rport 5432`,
 	Cost: "about 3 µs for each retransmission, and 1 µs each time that a TCP socket connects, is accepted or ends",
 	Options: []event.Option{
 		{Name: "loss-probes", Letter: "l", Help: "show tail-loss probes too", Events: []string{"tcp.loss_probe"}},
+		{Name: "count-flows", Letter: "c", Help: "show only how many there were of each flow, at the end", Args: []string{"count-by=laddr,lport,raddr,rport"}},
 	},
 	Events: append([]event.Source{{
 		Name:    "tcp.retransmit",
@@ -47,6 +48,7 @@ skprobe tcpretrans --loss-probes --rport 5432`,
 // them again but tail-loss probes.
 var segmentAgain = event.Probe{
 	Funcs:   []string{"tcp_retransmit_skb"},
+	Params:  "struct sock *sk, struct sk_buff *skb",
 	NonNull: []string{"sk", "skb"},
 	Return:  true,
 	Only:    []event.Cond{sent, hasEnds},
@@ -60,6 +62,7 @@ var segmentAgain = event.Probe{
 // synAckAgain is a SYN-ACK, of a socket that listens.
 var synAckAgain = event.Probe{
 	Funcs:   []string{"tcp_rtx_synack", "inet_rtx_syn_ack"},
+	Params:  "struct sock *sk, struct request_sock *req",
 	NonNull: []string{"sk", "parent", "req"},
 	Return:  true,
 	Only:    []event.Cond{sent, hasEnds},
@@ -70,6 +73,7 @@ var synAckAgain = event.Probe{
 		Fields:     append(tracedRetransmit(), typeIs("syn-ack")),
 		Else: []event.Probe{{
 			Funcs:   []string{"inet_rtx_syn_ack"},
+			Params:  "struct sock *parent, struct request_sock *req",
 			NonNull: []string{"parent", "req"},
 			Return:  true,
 			Only:    []event.Cond{sent, hasEnds},
@@ -81,11 +85,13 @@ var synAckAgain = event.Probe{
 // lossProbe is a tail-loss probe; none is sent while another is under way.
 var lossProbe = event.Probe{
 	Funcs:   []string{"tcp_send_loss_probe"},
+	Params:  "struct sock *sk",
 	NonNull: []string{"sk"},
 	Return:  true,
 	Only:    []event.Cond{{Field: "pending", Op: event.Equals, Num: 0}, hasEnds},
 	Inner: &event.Inner{
 		Funcs:   []string{"__tcp_retransmit_skb", "tcp_retransmit_skb"},
+		Params:  "struct sock *sk, struct sk_buff *skb",
 		NonNull: []string{"skb"},
 		Fields:  []event.Field{seqOf("skb")},
 	},
@@ -109,7 +115,7 @@ var (
 	// What could not be sent makes an error, or 1 where the device's queue
 	// dropped it.
 	sent   = event.Cond{Field: "ret", Op: event.Equals, Num: 0}
-	result = event.Field{Name: "ret", Expr: "$retval", Kind: event.Int, Hidden: true}
+	result = event.Field{Name: "ret", Expr: "(int)$retval", Kind: event.Int, Hidden: true}
 	// Without the ends of a flow its event would tell nothing.
 	hasEnds = event.Cond{Field: "family", Op: event.NotEquals, Num: 0}
 )
