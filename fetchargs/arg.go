@@ -21,6 +21,7 @@ const (
 	Immediate                      // \42 (5.4)
 	Recorded                       // a static tracepoint's own field, which is not fetched
 	EventField                     // $skbaddr: a field of the event that an event probe is attached to (5.15)
+	Current                        // $current: the current task (7.3)
 	Caller                         // $caller of expressions: where the function returns to, which is another base on each architecture
 )
 
@@ -59,6 +60,8 @@ func (b Base) append(dst []byte) []byte {
 		dst = append(dst, b.Name...)
 	case EventField:
 		dst = append(append(dst, '$'), b.Name...)
+	case Current:
+		dst = append(dst, "$current"...)
 	case Caller:
 		dst = append(dst, "$caller"...)
 	case Immediate:

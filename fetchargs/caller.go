@@ -4,15 +4,38 @@ package fetchargs
 // first instruction.
 var returnAddress = map[Arch]Base{AMD64: {Kind: StackWord}, ARM64: {Kind: Register, Name: "x30"}}
 
-// caller takes $caller.
-func (p *exprParser) caller() bool {
+// ours takes a variable that is another base on each kernel: $caller, $current.
+func (p *exprParser) ours() (Base, bool) {
 	start := p.pos
 	p.pos++
-	if p.word(isIdentByte) == "caller" {
-		return true
+	switch p.word(isIdentByte) {
+	case "caller":
+		return Base{Kind: Caller}, true
+	case "current":
+		return Base{Kind: Current}, true
 	}
 	p.pos = start
-	return false
+	return Base{}, false
+}
+
+// current is the current task. Where the kernel's own language has no $current
+// whoever defines the probe must put memory of the CPU in its place: see
+// [Dialect.Current].
+func (r *resolver) current(n baseNode) (Ref, error) {
+	t := r.t
+	switch {
+	case t.User:
+		return Ref{}, r.fail(n, ErrNotFetchable, "$current is a task of the kernel, which probes of programs do not see")
+	case t.Record != nil && !t.Fetched:
+		return Ref{}, r.fail(n, ErrNotFetchable, "a tracepoint does not record $current")
+	case t.NoCurrent != "":
+		return Ref{}, r.fail(n, ErrNotFetchable, "$current: %s", t.NoCurrent)
+	}
+	typ, err := r.t.Types.TypeNamed("struct task_struct")
+	if err != nil {
+		return Ref{}, r.fail(n, ErrNoType, "this kernel's layouts have no struct task_struct")
+	}
+	return Ref{base: n.base, Type: PointerTo(func() *Type { return typ }), nonNull: true}, nil
 }
 
 // caller finds the address to which the function returns.

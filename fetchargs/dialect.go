@@ -20,6 +20,9 @@ type Dialect struct {
 	// ReturnArgs: $argN in return probes, with the values that the function
 	// was called with (6.9).
 	ReturnArgs bool
+	// Current: $current (7.3). Where it is missing, a fetch from [Current] is
+	// defined once for each CPU, with memory of that CPU in its place.
+	Current bool
 	// CommFilter: event filters know comm and CPU (4.3).
 	CommFilter bool
 }

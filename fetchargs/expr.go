@@ -12,6 +12,7 @@ import "strings"
 //	container_of(t, struct neighbour, timer)->nud_state
 //	@jiffies, (int)@panic_timeout    global variables
 //	$retval, $stack, $stack2, $arg1, $comm, %ax
+//	$current->pid                    the current task
 //	$caller                          where the function was called from: the address to which it returns
 //	a ?? b                           the first whose types exist on this kernel
 //
@@ -293,8 +294,8 @@ func (p *exprParser) primary() (node, error) {
 		return x, nil
 	case c == '%' || c == '$':
 		var b Base
-		if p.caller() {
-			return baseNode{pos, Base{Kind: Caller}}, nil
+		if ours, ok := p.ours(); ok {
+			return baseNode{pos, ours}, nil
 		}
 		err := p.base(&b)
 		return baseNode{pos, b}, err

@@ -34,6 +34,8 @@ type Target struct {
 	User bool
 	// Go: it has the calling convention of Go (1.17 and later).
 	Go bool
+	// NoCurrent, if not "", says why $current cannot be had here.
+	NoCurrent string
 	// Return: the probe fires when the function returns. Parameters can be
 	// named only where the dialect has ReturnArgs.
 	Return bool
@@ -218,6 +220,8 @@ func (r *resolver) baseValue(n baseNode) (Ref, error) {
 			return Ref{}, r.fail(n, ErrNotFetchable, "%v", err)
 		}
 		return Ref{base: at, Type: typ}, nil
+	case Current:
+		return r.current(n)
 	case Comm:
 		if !t.Dialect.CommArg {
 			return Ref{}, r.fail(n, ErrNotFetchable, "this kernel has no $comm; the event's own comm shows the task")

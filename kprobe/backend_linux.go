@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/skprobe/skprobe/internal/perfring"
@@ -89,7 +90,7 @@ func openPerf(sources []Source, o ReaderOptions) (rings, error) {
 		Every: o.Every, Tick: o.Tick,
 	}
 	for _, s := range sources {
-		cfg.Events = append(cfg.Events, perfring.Event{ID: s.Probe.ID, Filter: s.Filter})
+		cfg.Events = append(cfg.Events, perfring.Event{ID: s.Probe.ID, Filter: s.Filter, CPUs: s.CPUs})
 	}
 	if o.Cgroup != "" {
 		dir, err := os.Open(o.Cgroup)
@@ -106,6 +107,22 @@ func openPerf(sources []Source, o ReaderOptions) (rings, error) {
 	return opened, nil
 }
 
+// onCPUs adds to a filter that a record is of one of some CPUs.
+func onCPUs(filter string, cpus []int) string {
+	if cpus == nil {
+		return filter
+	}
+	var all []string
+	for _, cpu := range cpus {
+		all = append(all, fmt.Sprintf("cpu == %d", cpu))
+	}
+	only := strings.Join(all, " || ")
+	if filter == "" {
+		return only
+	}
+	return fmt.Sprintf("(%s) && (%s)", filter, only)
+}
+
 func openTracefs(sources []Source, o ReaderOptions) (rings, error) {
 	if o.Cgroup != "" {
 		return nil, fmt.Errorf("tracefs cannot limit records to a cgroup, only perf can: %w", errors.ErrUnsupported)
@@ -119,7 +136,7 @@ func openTracefs(sources []Source, o ReaderOptions) (rings, error) {
 		Every: o.Every, Tick: o.Tick,
 	}
 	for _, s := range sources {
-		cfg.Events = append(cfg.Events, tracering.Event{Group: s.Probe.Spec.Group, Name: s.Probe.Spec.Event, ID: uint16(s.Probe.ID), Filter: s.Filter})
+		cfg.Events = append(cfg.Events, tracering.Event{Group: s.Probe.Spec.Group, Name: s.Probe.Spec.Event, ID: uint16(s.Probe.ID), Filter: onCPUs(s.Filter, s.CPUs)})
 	}
 	opened, err := tracering.Open(cfg)
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 type Source struct {
 	Probe  *Probe
 	Filter string
+	// CPUs are those on which it records, nil for all.
+	CPUs []int
 }
 
 // ReaderOptions say what is recorded, and how.

@@ -42,6 +42,8 @@ func (p *Program) bind(c *Compiled, half *Half, f *Field, k Kernel) error {
 		return p.column(c, b, 0, Column{Name: f.Name, Help: f.Help, Kind: f.Kind, Wide: f.Wide}, false)
 	case len(f.Cases) > 0:
 		return p.bindCases(c, f)
+	case f.Expr == elapsedExpr:
+		return p.bindElapsed(c, f)
 	}
 	var ref fetchargs.Ref
 	var err error

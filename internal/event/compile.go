@@ -45,8 +45,9 @@ type Compiled struct {
 	socket int // of [Source.Socket], -1 for none
 	// computed fields are not decoded, only cleared for the tool's Reduce.
 	computed []*boundField
-	reduced  map[int]bool // hidden fields that the tool's Reduce looks at
-	keys     []string     // all that the kernel may filter by, nil for no limit
+	elapsed  []*boundField // set to the time between entry and return
+	reduced  map[int]bool  // hidden fields that the tool's Reduce looks at
+	keys     []string      // all that the kernel may filter by, nil for no limit
 	only     boundCase
 	rare     string           // what of it the kernel checks
 	tests    []test           // only, of the event
@@ -184,7 +185,10 @@ func newHalf(symbol string, t fetchargs.Target) *Half {
 
 // target is a function for whose start expressions are resolved.
 func (k *Kernel) target(symbol string, nonNull []string, params string) (fetchargs.Target, error) {
-	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect, NonNull: nonNull}
+	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect, NonNull: nonNull, NoCurrent: "not known here"}
+	if k.NoCurrent != nil {
+		t.NoCurrent = k.NoCurrent()
+	}
 	proto, err := k.Types.FuncNamed(symbol)
 	if params != "" && errors.Is(err, fetchargs.ErrNoType) {
 		proto, err = fetchargs.Prototype(symbol, params, k.Types)

@@ -91,7 +91,7 @@ const irqFlags = 0x08 | 0x10 | 0x40
 // off too.
 func interrupts(record []byte) bool { return len(record) > 2 && record[2]&irqFlags != 0 }
 
-// Decode fills ev's values from a record of half h, made by a [Thread]. ok is
+// Decode fills ev's values from a record of half h, made by a [Thread] at ev.Mono. ok is
 // false where the event is not complete: a function was entered, or one
 // returns that was entered before tracing began.
 func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok bool, err error) {
@@ -99,7 +99,7 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 		return false, fmt.Errorf("%s: %w", c.Symbol, err)
 	}
 	if c.Entry != nil && c.Return != nil {
-		if ok, err := c.pair(h, tid, record); !ok {
+		if ok, err := c.pair(h, tid, record, ev.Mono); !ok {
 			return false, err
 		}
 	}
@@ -113,6 +113,9 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 		}
 		c.holds = hold(c.tests)
 		c.publish(ev)
+	}
+	for _, f := range c.elapsed {
+		ev.Values[f.out[0]] = Value{Set: true, Num: ev.Mono - c.pairs.last.time}
 	}
 	ev.Name = c.Event
 	if c.places != nil {
@@ -128,10 +131,10 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 
 // pair keeps the record until the function returns, and then loads those that
 // were kept. It reports whether the event is complete.
-func (c *Compiled) pair(h *Half, tid uint32, record []byte) (bool, error) {
+func (c *Compiled) pair(h *Half, tid uint32, record []byte, time uint64) (bool, error) {
 	switch h {
 	case c.Entry:
-		c.pairs.enter(tid, c.places.of(record), record)
+		c.pairs.enter(tid, c.places.of(record), time, record)
 		return false, nil
 	case c.Inner:
 		c.pairs.within(tid, record)

@@ -90,7 +90,7 @@ func elementSize(t *fetchargs.Type) int {
 	switch e := t.Elem(); e.Kind {
 	case fetchargs.Int, fetchargs.Bool, fetchargs.Enum:
 		return e.Size
-	case fetchargs.Pointer:
+	case fetchargs.Pointer, fetchargs.Void:
 		return 8
 	}
 	return 0

@@ -24,10 +24,11 @@ type pairs struct {
 // function's last call, nil before it was called.
 type entered struct {
 	place        int // which of several that share a definition, -1 for one alone
+	time         uint64
 	entry, inner []byte
 }
 
-func (p *pairs) enter(tid uint32, place int, record []byte) {
+func (p *pairs) enter(tid uint32, place int, time uint64, record []byte) {
 	most := maxDepth
 	if place >= 0 {
 		most = maxNested
@@ -47,7 +48,7 @@ func (p *pairs) enter(tid uint32, place int, record []byte) {
 			break
 		}
 	}
-	p.byThread[tid] = append(stack, entered{place: place, entry: p.keep(record)})
+	p.byThread[tid] = append(stack, entered{place: place, time: time, entry: p.keep(record)})
 }
 
 // within notes a call of the inner function by what tid entered last. It is of

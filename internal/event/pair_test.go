@@ -12,9 +12,9 @@ func TestPairs(t *testing.T) {
 		}
 	}
 	check("a return without an entry", get(1), "")
-	p.enter(1, -1, []byte("one"))
-	p.enter(2, -1, []byte("two"))
-	p.enter(1, -1, []byte("inner"))
+	p.enter(1, -1, 0, []byte("one"))
+	p.enter(2, -1, 0, []byte("two"))
+	p.enter(1, -1, 0, []byte("inner"))
 	check("recursion", get(1), "inner")
 	check("another thread", get(2), "two")
 	check("the outer call", get(1), "one")
@@ -25,7 +25,7 @@ func TestPairs(t *testing.T) {
 
 	// Deeper than is remembered: the oldest is given up.
 	for i := range maxDepth + 3 {
-		p.enter(3, -1, []byte{byte('a' + i)})
+		p.enter(3, -1, 0, []byte{byte('a' + i)})
 	}
 	for i := maxDepth + 2; i > 2; i-- {
 		check("deep", get(3), string(rune('a'+i)))
@@ -37,7 +37,7 @@ func TestPairs(t *testing.T) {
 
 	// More threads than are remembered.
 	for i := range maxThreads + 10 {
-		p.enter(uint32(i), -1, []byte("x"))
+		p.enter(uint32(i), -1, 0, []byte("x"))
 	}
 	if len(p.byThread) != maxThreads || p.evicted != 13 {
 		t.Errorf("%d threads, %d given up", len(p.byThread), p.evicted)
@@ -48,7 +48,7 @@ func TestPairs(t *testing.T) {
 func TestPairsPlaces(t *testing.T) {
 	var p pairs
 	for place, name := range []string{"outer", "middle", "inner"} {
-		p.enter(1, place, []byte(name))
+		p.enter(1, place, 0, []byte(name))
 	}
 	if got := string(p.leave(1, 7).entry); got != "" {
 		t.Errorf("a return of another function: %q", got)
@@ -56,7 +56,7 @@ func TestPairsPlaces(t *testing.T) {
 	if got := string(p.leave(1, 2).entry); got != "inner" {
 		t.Errorf("%q, want inner", got)
 	}
-	p.enter(1, 3, []byte("lost"))
+	p.enter(1, 3, 0, []byte("lost"))
 	if got := string(p.leave(1, 0).entry); got != "outer" {
 		t.Errorf("%q, want outer", got)
 	}
@@ -69,9 +69,9 @@ func TestPairsPlaces(t *testing.T) {
 // used again after that.
 func TestPairsReuse(t *testing.T) {
 	var p pairs
-	p.enter(1, -1, []byte("first"))
+	p.enter(1, -1, 0, []byte("first"))
 	got := p.leave(1, -1).entry
-	p.enter(2, -1, []byte("SECOND"))
+	p.enter(2, -1, 0, []byte("SECOND"))
 	if string(got) != "first" {
 		t.Errorf("overwritten: %q", got)
 	}

@@ -23,6 +23,8 @@ type Kernel struct {
 	// EventProbe tells whether an event probe can be attached to a static
 	// event; the error says why not. nil: it cannot.
 	EventProbe func(tracepoint string) error
+	// NoCurrent says why the current task cannot be had, "" where it can.
+	NoCurrent func() string
 	// NotLoaded, if not nil, returns the module of a function that is not
 	// loaded, "" for others: its types are not known.
 	NotLoaded func(symbol string) string
@@ -194,7 +196,7 @@ func (p *Program) arrange(order []string) {
 		if c.socket >= 0 {
 			c.socket = to[c.socket]
 		}
-		for _, f := range slices.Concat(c.fields, c.computed) {
+		for _, f := range slices.Concat(c.fields, c.computed, c.elapsed) {
 			for i, old := range f.out {
 				if old >= 0 {
 					f.out[i] = to[old]

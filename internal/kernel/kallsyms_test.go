@@ -136,7 +136,7 @@ func TestChoose(t *testing.T) {
 		{"udp_send_skb arp_process", "arp_process", "udp_send_skb: only as udp_send_skb.isra.0, whose parameters may have moved"},
 		{"type_show udp_send_skb", "udp_send_skb.isra.0 (unverified)", "type_show: this kernel has 3 functions of that name"},
 		{"bridge:type_show", "bridge:type_show", ""},
-		{"bridge:nf_confirm nf-conntrack:nf_confirm", "nf_conntrack:nf_confirm", "bridge:nf_confirm: not in module bridge"},
+		{"bridge:nf_confirm nf-conntrack:nf_confirm", "nf_conntrack:nf_confirm", "bridge:nf_confirm: not in module bridge, or module bridge is not loaded"},
 		{"skb_release_data", "", "no function to probe on this kernel: skb_release_data: only as 2 copies of the compiler, the first skb_release_data.part.0"},
 		{"", "", "no function to probe"},
 	} {

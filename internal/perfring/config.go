@@ -57,6 +57,8 @@ type Event struct {
 	ID uint64
 	// Filter is a filter in the kernel's language (Documentation/trace/events.rst), or empty.
 	Filter string
+	// CPUs are those on which it is opened, nil for all.
+	CPUs []int
 }
 
 // Clock is the clock of Record.Time.

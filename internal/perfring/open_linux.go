@@ -249,6 +249,9 @@ func (r *Rings) openPid(pid, first int) error {
 }
 
 func (r *Rings) openSample(want Event, pid int, m *mapped) error {
+	if want.CPUs != nil && !slices.Contains(want.CPUs, m.cpu) {
+		return nil
+	}
 	a := r.attr()
 	a.Type, a.Config, a.Sample = perf.TracepointEvent, want.ID, 1
 	a.SampleFormat.Raw = true

@@ -24,6 +24,7 @@ type source struct {
 	probe    *kprobe.Probe
 	rest     *filter.Program // what the kernel could not decide
 	places   int             // functions that share the definition
+	cpus     []int           // on which it records, nil for all
 }
 
 // skipped are the probes that this kernel cannot have, as one error.
@@ -47,6 +48,7 @@ type attached struct {
 
 	patterns []*pattern
 	users    *userFuncs
+	tasks    *perCPU
 	waits    []string // what is waited for, for people
 }
 
@@ -96,6 +98,7 @@ func isNoFunction(err error) bool {
 }
 
 func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser) (_ *attached, err error) {
+	tasks := &perCPU{tfs: tfs, types: types}
 	users := &userFuncs{tfs: tfs, pids: cfg.PIDs}
 	defer func() {
 		if err != nil {
@@ -103,7 +106,7 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 		}
 	}()
 	k := event.Kernel{Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs, types),
-		EventProbe: eventProbes(tfs, cfg), User: users.find, NotLoaded: notLoaded, Symbol: symbolizer(), Arch: arch}
+		EventProbe: eventProbes(tfs, cfg), User: users.find, NotLoaded: notLoaded, NoCurrent: tasks.missing, Symbol: symbolizer(), Arch: arch}
 	c.noKprobes = !hasKprobes(tfs)
 	tool, patterns, err := expand(cfg.Tool, tfs, c, users)
 	if err != nil {
@@ -130,7 +133,7 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	if err != nil {
 		return nil, err
 	}
-	a := &attached{program: p, owners: p.NewOwners(), shown: where.Program(), counts: counts, patterns: patterns, users: users}
+	a := &attached{program: p, owners: p.NewOwners(), shown: where.Program(), counts: counts, patterns: patterns, users: users, tasks: tasks}
 	if cfg.Tool.Reduce != nil {
 		a.reduce = cfg.Tool.Reduce(&p.Schema, cfg.Settings)
 	}
@@ -181,7 +184,11 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 // return address, which that at the return replaces.
 func (a *attached) defineAll(tfs *tracefs.FS, c *event.Compiled, rest *filter.Program) error {
 	for _, half := range slices.Backward(c.Halves()) {
-		if err := a.define(tfs, c, half, rest); err != nil {
+		define := a.define
+		if a.tasks.needs(half) {
+			define = a.definePerCPU
+		}
+		if err := define(tfs, c, half, rest); err != nil {
 			return err
 		}
 	}
@@ -189,18 +196,23 @@ func (a *attached) defineAll(tfs *tracefs.FS, c *event.Compiled, rest *filter.Pr
 }
 
 func (a *attached) define(tfs *tracefs.FS, c *event.Compiled, h *event.Half, rest *filter.Program) error {
+	return a.defineAs(tfs, c, h, rest, spec(c, h, len(a.sources)), nil)
+}
+
+// defineAs defines a half, on some CPUs or on all.
+func (a *attached) defineAs(tfs *tracefs.FS, c *event.Compiled, h *event.Half, rest *filter.Program, spec kprobe.Spec, cpus []int) error {
 	var probe *kprobe.Probe
 	var err error
 	if c.Tracepoint && !c.EventProbe {
 		probe, err = kprobe.OpenTracepoint(tfs, c.Symbol)
 		a.notes = append(a.notes, "tracepoint "+c.Symbol)
 	} else {
-		probe, err = openProbe(tfs, spec(c, h, len(a.sources)), c.Of != "")
+		probe, err = openProbe(tfs, spec, c.Of != "")
 	}
 	if err != nil {
 		return refusal(c, h, err)
 	}
-	a.sources = append(a.sources, source{c, h, probe, rest, 1})
+	a.sources = append(a.sources, source{c, h, probe, rest, 1, cpus})
 	if !c.Tracepoint || c.EventProbe {
 		a.notes = append(a.notes, probe.Spec.String())
 	}

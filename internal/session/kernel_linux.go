@@ -87,6 +87,7 @@ func dialect(tfs *tracefs.FS) fetchargs.Dialect {
 	d.CommArg = has("$comm")
 	d.Arrays = has(`\[<array-size>\]`)
 	d.UserMemory = has("ustring")
+	d.Current = has("$current")
 	// Filters learnt comm and cpu in the same version in which this file
 	// came (4.4); nothing tells of them directly.
 	d.CommFilter, _ = tfs.Has("set_event_pid")

@@ -179,7 +179,7 @@ func (r *run) open(child *program) error {
 	}
 	var sources []kprobe.Source
 	for _, s := range r.attached.sources {
-		sources = append(sources, kprobe.Source{Probe: s.probe, Filter: s.half.Filter})
+		sources = append(sources, kprobe.Source{Probe: s.probe, Filter: s.half.Filter, CPUs: s.cpus})
 	}
 	if r.reader, err = kprobe.NewReader(sources, o); err != nil {
 		do := ""
@@ -278,7 +278,7 @@ func absentColumns(p *event.Program) (all []string) {
 func (r *run) record(rec *kprobe.Record) error {
 	s := &r.attached.sources[rec.Source]
 	ev := r.event
-	ev.Thread = event.Thread(rec.Raw, rec.CPU)
+	ev.Mono, ev.CPU, ev.Thread = rec.Time, rec.CPU, event.Thread(rec.Raw, rec.CPU)
 	ok, err := s.compiled.Decode(s.half, ev.Thread, rec.Raw, ev)
 	if err != nil {
 		r.damaged++
@@ -288,7 +288,6 @@ func (r *run) record(rec *kprobe.Record) error {
 	if !ok {
 		return nil
 	}
-	ev.Mono, ev.CPU = rec.Time, rec.CPU
 	ev.PID, ev.TID, ev.Comm, ev.Stack = rec.PID, rec.TID, rec.Comm, rec.Stack
 	if rec.PID == noThread {
 		ev.Task = false

@@ -63,6 +63,9 @@ func (s *sharer) define() error {
 
 // can tells whether the functions of a group can share a definition.
 func (s *sharer) can(p *pattern, group []*event.Compiled) bool {
+	if slices.ContainsFunc(group[0].Halves(), s.attached.tasks.needs) {
+		return false // each has definitions for each CPU
+	}
 	if slices.ContainsFunc(group, func(c *event.Compiled) bool { return p.symbols[c.Symbol].Addr == 0 }) {
 		return false // nothing would tell their records apart
 	}
