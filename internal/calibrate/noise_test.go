@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/skprobe/skprobe/internal/testkernel"
 )
 
 // noises are what memory may look like that tells nothing.
@@ -61,7 +63,7 @@ func TestNoise(t *testing.T) {
 // TestSynthetic finds members in structs of random layout among noise, and
 // claims none that is not there or of which there is a copy.
 func TestSynthetic(t *testing.T) {
-	outside(t)
+	testkernel.Outside(t)
 	for range 2000 {
 		size := []int{2, 4, 8, 16}[rand.N(4)]
 		align := min(size, 8)

@@ -22,7 +22,7 @@ import (
 //	SKPROBE_RECORD=/r.gz VMFLAGS='-out /r.gz=NAME.json.gz' make vm KERNEL=… PKGS=./internal/calibrate
 func recordings(t *testing.T) map[string]func() *Recording {
 	t.Helper()
-	outside(t)
+	testkernel.Outside(t)
 	files, err := filepath.Glob("testdata/*.json.gz")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no recordings", err)
@@ -50,14 +50,6 @@ func recordings(t *testing.T) map[string]func() *Recording {
 		}
 	}
 	return list
-}
-
-// outside skips what needs no kernel where the processor is emulated.
-func outside(t *testing.T) {
-	t.Helper()
-	if testkernel.InVM() {
-		t.Skip("needs no kernel, so it does not run in the VM")
-	}
 }
 
 // claims are the places that were found, by key.

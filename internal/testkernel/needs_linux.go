@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,6 +32,14 @@ func Needs(t testing.TB, requirements ...Requirement) {
 		t.Skip(msg)
 	default:
 		t.Fatal(msg)
+	}
+}
+
+// Outside skips, in the VM, a test that needs no kernel: its package has others that do.
+func Outside(t testing.TB) {
+	t.Helper()
+	if InVM() {
+		t.Skip("needs no kernel, so it does not run in the VM")
 	}
 }
 
@@ -190,6 +199,42 @@ func Since(version string) Requirement {
 		}
 		return excuse{fmt.Errorf("kernel %s or later, this is %s", version, release())}
 	}
+}
+
+// Booted is a kernel that was started with these arguments ("lockdown=integrity"). Another one is a skip everywhere: scripts/boots starts one
+// for each that a test names, so write it as a literal.
+func Booted(arguments string) Requirement {
+	return func() error {
+		text, err := os.ReadFile("/proc/cmdline")
+		if err != nil {
+			return err
+		}
+		have := strings.Fields(string(text))
+		for _, want := range strings.Fields(arguments) {
+			if !slices.Contains(have, want) {
+				return excuse{fmt.Errorf("a kernel that was booted with %s", arguments)}
+			}
+		}
+		return nil
+	}
+}
+
+// NoKprobes is a kernel that has no kprobe events, which one of the matrix cannot meet.
+func NoKprobes() error {
+	if Kprobes() == nil {
+		return excuse{errors.New("a kernel without kprobe events")}
+	}
+	f, err := os.Open("/proc/kallsyms")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for s := bufio.NewScanner(f); s.Scan(); {
+		if strings.HasSuffix(s.Text(), " register_kprobe") {
+			return excuse{errors.New("a kernel without kprobes")}
+		}
+	}
+	return nil
 }
 
 // parseVersion reads the first two numbers of a release such as 6.1.0-50-cloud-amd64.

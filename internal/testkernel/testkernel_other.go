@@ -32,13 +32,16 @@ const reason = "needs: Linux"
 
 func Main(m *testing.M)                    { os.Exit(m.Run()) }
 func Needs(t testing.TB, _ ...Requirement) { t.Skip(reason) }
+func Outside(testing.TB)                   {}
 
 func Root() error                { return errors.ErrUnsupported }
 func Tracefs() error             { return errors.ErrUnsupported }
 func Kprobes() error             { return errors.ErrUnsupported }
 func BTF() error                 { return errors.ErrUnsupported }
 func Program(string) Requirement { return Root }
+func NoKprobes() error           { return errors.ErrUnsupported }
 func File(string) Requirement    { return Root }
+func Booted(string) Requirement  { return Root }
 func Symbol(string) Requirement  { return Root }
 func Module(string) Requirement  { return Root }
 func Since(string) Requirement   { return Root }

@@ -16,6 +16,7 @@ import (
 	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/internal/kernel"
 	"github.com/skprobe/skprobe/internal/ktype"
+	"github.com/skprobe/skprobe/internal/testkernel"
 	"github.com/skprobe/skprobe/kprobe"
 	"github.com/skprobe/skprobe/tracefs"
 )
@@ -76,6 +77,7 @@ func (k Kernel) EventProbe(tracepoint string) error {
 // what they were asked, so each call makes them anew.
 func Recorded(t testing.TB) []Kernel {
 	t.Helper()
+	testkernel.Outside(t)
 	dirs, err := files.ReadDir(".")
 	if err != nil {
 		t.Fatal(err)
@@ -95,6 +97,7 @@ func Named(t testing.TB, name string) Kernel {
 
 func load(t testing.TB, name string) Kernel {
 	t.Helper()
+	testkernel.Outside(t)
 	layout, err := files.ReadFile(name + "/layout.json")
 	if err != nil {
 		t.Fatal(err)

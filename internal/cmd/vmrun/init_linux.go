@@ -90,6 +90,7 @@ var mounts = []mount{
 	{"devtmpfs", "/dev", "devtmpfs"},
 	{"proc", "/proc", "proc"},
 	{"sysfs", "/sys", "sysfs"},
+	{"securityfs", "/sys/kernel/security", "securityfs"},
 	{"devpts", "/dev/pts", "devpts"},
 	{"tmpfs", "/dev/shm", "tmpfs"},
 	{"tmpfs", "/run", "tmpfs"},
