@@ -46,6 +46,9 @@ func isTracing(root string) (bool, error) {
 	if uint32(s.Type) != unix.TRACEFS_MAGIC && uint32(s.Type) != unix.DEBUGFS_MAGIC {
 		return false, nil
 	}
+	if s.Flags&unix.ST_RDONLY != 0 {
+		return false, unix.EROFS // a container's
+	}
 	// The folder events is below both, and not readable for others than root.
 	if _, err := os.Stat(root + "/events"); err != nil {
 		return false, err

@@ -4,8 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/kprobe"
@@ -94,7 +97,7 @@ func (p *probes) defineAll(tfs *tracefs.FS, fn string, parts []part) error {
 // ring is room for the records of some rounds.
 const ring = 2 << 20
 
-// read opens the probes for one thread.
+// read opens the probes for the calling thread.
 func (p *probes) read(tid int) error {
 	var sources []kprobe.Source
 	for _, probe := range p.open {
@@ -102,7 +105,57 @@ func (p *probes) read(tid int) error {
 	}
 	var err error
 	p.reader, err = kprobe.NewReader(sources, kprobe.ReaderOptions{PIDs: []int{tid}, RingSize: ring})
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	// Through tracefs, in a pid namespace that is not the initial one, nobody
+	// tells how the kernel numbers the thread: its records do.
+	number, nerr := p.number()
+	if nerr != nil {
+		return errors.Join(err, nerr)
+	}
+	for i := range sources {
+		sources[i].Filter = fmt.Sprintf("common_pid == %d", number)
+	}
+	p.reader, err = kprobe.NewReader(sources, kprobe.ReaderOptions{RingSize: ring})
 	return err
+}
+
+// number is that of the calling thread in the records of all.
+func (p *probes) number() (number uint32, err error) {
+	reader, err := kprobe.NewReader([]kprobe.Source{{Probe: p.open[0]}}, kprobe.ReaderOptions{})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	if err := reader.Enable(); err != nil {
+		return 0, err
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	optname := 0x52000000 | rand.Uint32N(1<<24) // no option has it
+	_, _ = unix.GetsockoptInt(fd, unix.SOL_IP, int(optname))
+	if err := reader.Disable(); err != nil {
+		return 0, err
+	}
+	err = reader.Drain(func(r *kprobe.Record) error {
+		for _, place := range p.places[0] {
+			if place.Name != p.parts[0].args[2].Name || place.Offset+4 > len(r.Raw) {
+				continue
+			}
+			if binary.LittleEndian.Uint32(r.Raw[place.Offset:]) == optname {
+				number = binary.LittleEndian.Uint32(r.Raw[4:]) // common_pid
+			}
+		}
+		return nil
+	})
+	if err == nil && number == 0 {
+		err = fmt.Errorf("%s was called and not seen", fnMark)
+	}
+	return number, err
 }
 
 // take takes all records, after Disable.

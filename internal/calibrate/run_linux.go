@@ -125,7 +125,7 @@ func (t *traffic) all() error {
 	t.piece("devices", t.devices)
 	t.piece("route", t.route)
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-		return fmt.Errorf("a network namespace of its own: %w", err)
+		return fmt.Errorf("a network namespace of its own, which needs CAP_SYS_ADMIN: %w", err)
 	}
 	t.own = true
 	if err := t.enter(); err != nil {
@@ -148,7 +148,7 @@ func (t *traffic) all() error {
 				}
 			}
 			if err := up(control, lo, true); err != nil {
-				return fmt.Errorf("set lo up: %w", err)
+				return fmt.Errorf("set lo up, which needs CAP_NET_ADMIN: %w", err)
 			}
 			t.addresses(round == 0)
 			t.piece("devices", t.devices)
