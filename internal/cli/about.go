@@ -67,16 +67,38 @@ func (a *app) man() *cobra.Command {
 
 // doctor tells what this kernel and these rights allow.
 func (a *app) doctor() *cobra.Command {
-	return &cobra.Command{
+	var flags layoutFlags
+	var format string
+	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "what this kernel and these rights allow, and what to do",
-		Long: `Checks what skprobe needs, a line each: yes, no, or could not tell; why; and what
-to do about it. Exit status 3 if something that is needed is missing.`,
-		Example: indent("skprobe doctor"),
+		Long: `Tells whether skprobe works here, and what that rests on: what can be seen of
+the kernel and of this process, what trials show, and what each tool lacks. Exit
+status 3 if no tool can work.`,
+		Example: indent("skprobe doctor\nskprobe doctor --format json | jq -r .verdict"),
 		GroupID: "kernel",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return session.Doctor(a.stdout, tools.All())
+			l, err := flags.layout()
+			if err != nil {
+				return err
+			}
+			if format != "text" && format != "json" {
+				return usagef("--format %q: it is one of text, json", format)
+			}
+			r := session.Doctor(l, tools.All())
+			write := r.Text
+			if format == "json" {
+				write = r.JSON
+			}
+			if err := write(a.stdout); err != nil {
+				return err
+			}
+			return r.Err()
 		},
 	}
+	cmd.Flags().StringVar(&format, "format", "text", "`text|json`")
+	flags.register(cmd.Flags())
+	completeFlags(cmd)
+	return cmd
 }

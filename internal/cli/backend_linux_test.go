@@ -18,7 +18,8 @@ import (
 
 // refusals are the ways in which a kernel refuses perf_event_open. The test binary started under such a name takes it upon itself, and
 // becomes skprobe.
-var refusals = map[string]func() error{"without-perf": forbidPerf, "without-rights": dropRights}
+var refusals = map[string]func() error{"without-perf": forbidPerf, "without-rights": dropRights,
+	"in-container": contain, "in-container-without-rights": containWithoutRights, "in-container-with-tracefs": containWithTracefs}
 
 func init() {
 	if refuse := refusals[os.Args[0]]; refuse != nil {
@@ -32,11 +33,12 @@ func init() {
 	}
 }
 
-// forbidPerf installs a seccomp filter as container runtimes have it: perf_event_open gives EPERM.
+// forbidPerf installs a seccomp filter as container runtimes have it: perf_event_open and bpf give EPERM.
 func forbidPerf() error {
 	filter := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number of the system call
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_PERF_EVENT_OPEN, Jf: 1},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_PERF_EVENT_OPEN, Jt: 1},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: unix.SYS_BPF, Jf: 1},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
 		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 	}

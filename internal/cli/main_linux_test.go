@@ -125,6 +125,20 @@ func send(to string, size int) error {
 	return err
 }
 
+// echo sends one datagram to a socket of ours, which receives it.
+func echo(at string, size int) error {
+	server, err := net.ListenPacket("udp", at)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	if err := send(at, size); err != nil {
+		return err
+	}
+	_, _, err = server.ReadFrom(make([]byte, size))
+	return err
+}
+
 // definitions are the lines of kprobe_events and uprobe_events that are
 // skprobe's.
 func definitions(t testing.TB) []string {

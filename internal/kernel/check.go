@@ -20,7 +20,7 @@ func (fs FS) checkArch() Line {
 }
 
 func (fs FS) checkRelease() Line {
-	l := Line{Topic: "kernel"}
+	l := Line{Topic: "release", Note: true}
 	id, err := fs.Identity()
 	if err != nil {
 		l.Why, l.Do = cause(err), "mount /proc"
@@ -42,31 +42,46 @@ func (fs FS) checkRelease() Line {
 // checkLockdown reads the mode of security/lockdown. Probes work under
 // integrity, which Secure Boot sets; confidentiality refuses them (LOCKDOWN_KPROBES,
 // include/linux/security.h, from 5.4).
-func (fs FS) checkLockdown(p process) Line {
+func (fs FS) checkLockdown() Line {
 	l := Line{Topic: "lockdown allows probes"}
-	text, err := fs.line("sys/kernel/security/lockdown")
+	mode, err := fs.lockdown()
 	switch {
 	case errors.Is(err, iofs.ErrNotExist):
 		if list, err := os.ReadDir(fs.path("sys/kernel/security")); err != nil || len(list) == 0 {
-			l.Why = "/sys/kernel/security is not mounted"
+			l.Why = "not known: /sys/kernel/security is not mounted"
 			return l
 		}
 		l.Answer, l.Why = Yes, "this kernel has no lockdown"
 	case err != nil:
 		l.Why = "/sys/kernel/security/lockdown: " + cause(err)
+	case mode == "none" || mode == "integrity":
+		l.Answer, l.Why = Yes, "mode "+mode
+	case mode == confidentiality:
+		l.Answer = No
+		l.Why, l.Do = fs.LockedDown()
 	default:
-		mode, _, _ := strings.Cut(text[strings.IndexByte(text, '[')+1:], "]")
-		switch mode {
-		case "none", "integrity":
-			l.Answer, l.Why = Yes, "mode "+mode
-		case "confidentiality":
-			l.Answer, l.Why = No, "mode confidentiality refuses kprobes and perf"
-			l.Do = "boot with lockdown=integrity, or without lockdown"
-		default:
-			l.Why = fmt.Sprintf("/sys/kernel/security/lockdown: %q", text)
-		}
+		l.Why = fmt.Sprintf("/sys/kernel/security/lockdown: %q", mode)
 	}
 	return l
+}
+
+const (
+	confidentiality = "confidentiality"
+	lockdownDo      = "boot with lockdown=integrity (as Secure Boot has it, all works then) or without lockdown; it cannot be lifted while the system runs"
+)
+
+// lockdown is the mode in force, which the file has in brackets.
+func (fs FS) lockdown() (string, error) {
+	text, err := fs.line("sys/kernel/security/lockdown")
+	if err != nil {
+		return "", err
+	}
+	_, rest, ok := strings.Cut(text, "[")
+	if !ok {
+		return text, nil
+	}
+	mode, _, _ := strings.Cut(rest, "]")
+	return mode, nil
 }
 
 // mounts yields where file systems of that type are mounted.
@@ -85,7 +100,7 @@ func (fs FS) mounts(fstype string) ([]string, error) {
 }
 
 func (fs FS) checkTracefs(p process) Line {
-	l := Line{Topic: "tracefs mounted"}
+	l := Line{Topic: "tracefs mounted", Note: true} // whether it can be mounted, trying tells
 	at, err := fs.mounts("tracefs")
 	if err != nil {
 		l.Why = "/proc/self/mounts: " + cause(err)
@@ -111,14 +126,14 @@ func (fs FS) checkTracefs(p process) Line {
 			l.Answer, l.Do = Unknown, "mount -t tracefs tracefs /sys/kernel/tracing"
 		}
 	case p.has(capSysAdmin):
-		l.Answer, l.Why = No, "not mounted; it will be mounted for the run, in a mount namespace of its own"
+		l.Answer, l.Why = Yes, "not mounted: skprobe mounts it where nobody else sees it"
 	default:
 		l.Answer, l.Why, l.Do = No, "not mounted", "as root: mount -t tracefs tracefs /sys/kernel/tracing"
 	}
 	return l
 }
 
-func (fs FS) checkKprobeEvents(p process) Line {
+func (fs FS) checkKprobeEvents() Line {
 	l := Line{Topic: "kprobe events"}
 	at, _ := fs.mounts("tracefs")
 	debug, _ := fs.mounts("debugfs")
@@ -130,7 +145,7 @@ func (fs FS) checkKprobeEvents(p process) Line {
 		_, err := os.Stat(fs.path(strings.TrimPrefix(file, "/")))
 		switch {
 		case err == nil:
-			return Line{l.Topic, Yes, file, ""}
+			return Line{Topic: l.Topic, Answer: Yes, Why: file}
 		case errors.Is(err, iofs.ErrNotExist):
 			if list, err := os.ReadDir(fs.path(strings.TrimPrefix(d, "/"))); err == nil && len(list) > 0 {
 				l.Answer, l.Why = No, d+" has no kprobe_events"
@@ -141,34 +156,23 @@ func (fs FS) checkKprobeEvents(p process) Line {
 		}
 	}
 	if l.Why == "" {
-		l.Why = "tracefs is not mounted"
+		l.Why = "not known: tracefs is not mounted"
 	}
 	return l
 }
 
 // checkKprobesArmed reads the switch that turns all kprobes off.
 func (fs FS) checkKprobesArmed() Line {
-	l := Line{Topic: "kprobes armed"}
+	l := Line{Topic: "kprobes armed", Note: true}
 	s, err := fs.line("sys/kernel/debug/kprobes/enabled")
 	switch {
 	case err != nil:
-		l.Why = "/sys/kernel/debug/kprobes/enabled: " + cause(err) + "; they are unless someone turned them off"
+		l.Why = "not known (/sys/kernel/debug/kprobes/enabled: " + cause(err) + "); they are unless someone turned them off"
 	case s == "0":
 		l.Answer, l.Why, l.Do = No, "/sys/kernel/debug/kprobes/enabled is 0", "echo 1 >/sys/kernel/debug/kprobes/enabled"
 	default:
 		l.Answer, l.Why = Yes, "/sys/kernel/debug/kprobes/enabled is "+s
 	}
-	return l
-}
-
-func (fs FS) checkBlacklist() Line {
-	l := Line{Topic: "list of functions that cannot be probed"}
-	list, err := fs.Blacklist()
-	if err != nil {
-		l.Why = "/sys/kernel/debug/kprobes/blacklist: " + cause(err) + "; nothing depends on it, the kernel refuses such functions"
-		return l
-	}
-	l.Answer, l.Why = Yes, fmt.Sprintf("%d functions", len(list))
 	return l
 }
 
@@ -193,7 +197,7 @@ func (fs FS) Blacklist() (map[string]bool, error) {
 // checkFtrace reads a switch that stops kprobes at the start of functions,
 // which are made with ftrace.
 func (fs FS) checkFtrace() Line {
-	l := Line{Topic: "function tracing on"}
+	l := Line{Topic: "function tracing on", Note: true}
 	switch n, err := fs.number("proc/sys/kernel/ftrace_enabled"); {
 	case err != nil:
 		l.Why = "/proc/sys/kernel/ftrace_enabled: " + cause(err) + "; probes then use breakpoints"
@@ -206,7 +210,7 @@ func (fs FS) checkFtrace() Line {
 }
 
 func (fs FS) checkPerf(p process) Line {
-	l := Line{Topic: "perf_event_open"}
+	l := Line{Topic: "perf may be used", Note: true}
 	n, err := fs.number("proc/sys/kernel/perf_event_paranoid")
 	switch {
 	case errors.Is(err, iofs.ErrNotExist):
@@ -219,18 +223,24 @@ func (fs FS) checkPerf(p process) Line {
 		l.Why = "/proc/sys/kernel/perf_event_paranoid: " + cause(err)
 	case p.err != nil:
 		l.Why = "rights are not known"
-	case p.has(capSysAdmin) || p.has(capPerfmon):
-		l.Answer, l.Why = Yes, fmt.Sprintf("kernel.perf_event_paranoid is %d, and this process is privileged", n)
 	case n <= -1:
 		l.Answer, l.Why = Yes, fmt.Sprintf("kernel.perf_event_paranoid is %d", n)
+	case p.has(capSysAdmin):
+		l.Answer, l.Why = Yes, fmt.Sprintf("CAP_SYS_ADMIN; kernel.perf_event_paranoid is %d", n)
+	case p.has(capPerfmon) && n >= 3: // a patch of Debian and Ubuntu
+		l.Answer, l.Why = No, fmt.Sprintf("kernel.perf_event_paranoid is %d: from 3 on Debian's and Ubuntu's kernels want CAP_SYS_ADMIN, CAP_PERFMON is not enough", n)
+		l.Do = "sysctl kernel.perf_event_paranoid=2, or run as root; without, records come through tracefs"
+	case p.has(capPerfmon):
+		l.Answer, l.Why = Yes, fmt.Sprintf("CAP_PERFMON; kernel.perf_event_paranoid is %d", n)
 	default:
-		l.Answer, l.Why, l.Do = No, fmt.Sprintf("kernel.perf_event_paranoid is %d, and this process has neither CAP_PERFMON nor CAP_SYS_ADMIN", n), "run as root"
+		l.Answer, l.Why = No, fmt.Sprintf("kernel.perf_event_paranoid is %d, and this process has neither CAP_PERFMON nor CAP_SYS_ADMIN", n)
+		l.Do = "run as root; without, records come through tracefs"
 	}
 	return l
 }
 
 func (fs FS) checkBTF() Line {
-	l := Line{Topic: "type information (BTF)"}
+	l := Line{Topic: "type information (BTF)", Note: true}
 	st, err := os.Stat(fs.path("sys/kernel/btf/vmlinux"))
 	switch {
 	case err == nil:
@@ -244,8 +254,8 @@ func (fs FS) checkBTF() Line {
 	return l
 }
 
-func (fs FS) checkKallsyms(p process) Line {
-	l := Line{Topic: "addresses of symbols"}
+func (fs FS) checkKallsyms() Line {
+	l := Line{Topic: "addresses of symbols", Note: true}
 	f, err := fs.Kallsyms()
 	if err != nil {
 		l.Why = cause(err)
@@ -267,7 +277,7 @@ func (fs FS) checkKallsyms(p process) Line {
 	case shown:
 		l.Answer, l.Why = Yes, why
 	case any:
-		l.Answer, l.Why, l.Do = No, why+"; addresses are hidden, so stacks and pointers have no names", "run as root with kernel.kptr_restrict 0 or 1"
+		l.Answer, l.Why, l.Do = No, why+"; addresses are hidden, so stacks and pointers are shown as numbers", "run as root (or with CAP_SYSLOG) and with kernel.kptr_restrict 0 or 1"
 	case err != nil:
 		l.Why = err.Error()
 	default:

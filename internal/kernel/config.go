@@ -11,10 +11,10 @@ import (
 // checkConfig looks into the kernel's configuration, which explains and
 // decides nothing: it may be missing, or be another kernel's.
 func (fs FS) checkConfig() Line {
-	l := Line{Topic: "built with kprobe events"}
+	l := Line{Topic: "built with kprobe events", Note: true}
 	file, r, err := fs.openConfig()
 	if err != nil {
-		l.Why = "no configuration of this kernel is installed"
+		l.Why = "not known: no configuration of this kernel is installed"
 		return l
 	}
 	defer r.Close()

@@ -23,6 +23,14 @@ type Line struct {
 	Answer Answer
 	Why    string // what was seen, with the file it was seen in
 	Do     string // the next step when the answer is not yes, or ""
+	// Note: tracing does not depend on it, only what the line says.
+	Note bool
+}
+
+// A Section is lines about one thing.
+type Section struct {
+	Title string
+	Lines []Line
 }
 
 func (l Line) String() string {
@@ -35,23 +43,11 @@ func (l Line) String() string {
 
 // Check looks at everything that decides whether probes work here, without
 // changing or trying anything. The order is that in which obstacles are met.
-func (fs FS) Check() []Line {
+func (fs FS) Check() []Section {
 	p := fs.process()
-	return []Line{
-		fs.checkArch(),
-		fs.checkRelease(),
-		p.checkRights(),
-		fs.checkLockdown(p),
-		fs.checkTracefs(p),
-		fs.checkKprobeEvents(p),
-		fs.checkKprobesArmed(),
-		fs.checkBlacklist(),
-		fs.checkFtrace(),
-		fs.checkPerf(p),
-		fs.checkBTF(),
-		fs.checkKallsyms(p),
-		fs.checkContainer(p),
-		p.checkSeccomp(),
-		fs.checkConfig(),
+	return []Section{
+		{"This kernel", []Line{fs.checkArch(), fs.checkRelease(), fs.checkConfig(), fs.checkLockdown(), fs.checkKprobesArmed(), fs.checkFtrace()}},
+		{"This process", []Line{p.checkRights(), fs.checkPerf(p), fs.checkContainer(p), p.checkSeccomp(), fs.checkKallsyms()}},
+		{"Files of the kernel", []Line{fs.checkTracefs(p), fs.checkKprobeEvents(), fs.checkBTF()}},
 	}
 }

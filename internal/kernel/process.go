@@ -70,29 +70,41 @@ func atoi(s string) int {
 
 func (p process) has(c int) bool { return !p.nested && p.caps>>c&1 != 0 }
 
+// checkRights tells whether tracefs can be written and, where it is not mounted,
+// mounted. Its files are root's, so that is what it is about: the kernel asks
+// for no capability to define probes.
 func (p process) checkRights() Line {
 	l := Line{Topic: "rights"}
+	why, do := p.lacks()
 	switch {
 	case p.err != nil:
 		l.Why, l.Do = "/proc/self/status: "+cause(p.err), "run as root"
-	case p.nested:
-		l.Answer, l.Why, l.Do = No, "rights of a user namespace do not count for tracing", "run as root outside of it, on the host"
+	case why != "":
+		l.Answer, l.Why, l.Do = No, why, do
 	case p.has(capSysAdmin):
-		l.Answer, l.Why = Yes, "CAP_SYS_ADMIN"
-	case p.has(capPerfmon) && (p.uid == 0 || p.has(capDACOverride)):
-		l.Answer, l.Why = Yes, "CAP_PERFMON and the right to write tracefs; tracefs cannot be mounted without CAP_SYS_ADMIN"
-	case p.has(capPerfmon):
-		l.Answer, l.Why, l.Do = No, fmt.Sprintf("user %d with CAP_PERFMON and without CAP_DAC_OVERRIDE, which writing to tracefs needs", p.uid), "run as root"
-	case p.uid == 0:
-		l.Answer, l.Why, l.Do = No, "root without CAP_SYS_ADMIN and CAP_PERFMON, as in a container", "add CAP_SYS_ADMIN (docker run --privileged), or run on the host"
+		l.Answer, l.Why = Yes, "CAP_SYS_ADMIN, and the right to write tracefs"
 	default:
-		l.Answer, l.Why, l.Do = No, fmt.Sprintf("user %d without CAP_SYS_ADMIN", p.uid), "run as root"
+		l.Answer, l.Why = Yes, "the right to write tracefs; to mount it, and to measure layouts, would need CAP_SYS_ADMIN"
 	}
 	return l
 }
 
+// lacks tells which rights are not there, "" where they are.
+func (p process) lacks() (why, do string) {
+	switch {
+	case p.err != nil:
+		return "", ""
+	case p.nested:
+		return "rights of a user namespace do not count for tracing", "run as root outside of it, on the host"
+	case p.uid != 0 && !p.has(capDACOverride):
+		return fmt.Sprintf("user %d has no right to tracefs, which is root's", p.uid),
+			"run as root, or with CAP_DAC_OVERRIDE (and CAP_PERFMON or CAP_SYS_ADMIN, to read through perf)"
+	}
+	return "", ""
+}
+
 func (p process) checkSeccomp() Line {
-	l := Line{Topic: "no seccomp filter"}
+	l := Line{Topic: "no seccomp filter", Note: true}
 	switch p.seccomp {
 	case -1:
 		l.Why = "/proc/self/status does not say"
@@ -100,14 +112,14 @@ func (p process) checkSeccomp() Line {
 		l.Answer, l.Why = Yes, "no filter of system calls"
 	default:
 		// A filter may well allow what is needed: that is not seen here.
-		l.Why, l.Do = "system calls are filtered, as in a container", "if perf_event_open is refused: docker run --security-opt seccomp=unconfined"
+		l.Why, l.Do = "system calls are filtered, as in a container", "nothing, unless perf is refused below: docker run --security-opt seccomp=unconfined"
 	}
 	return l
 }
 
 // checkContainer looks for namespaces other than the first ones.
 func (fs FS) checkContainer(p process) Line {
-	l := Line{Topic: "outside of containers"}
+	l := Line{Topic: "outside of containers", Note: true}
 	first := map[string]string{"user": firstUserNS, "pid": firstPIDNS}
 	var inside []string
 	known := 0
@@ -132,8 +144,7 @@ func (fs FS) checkContainer(p process) Line {
 	case len(inside) == 0:
 		l.Answer, l.Why = Yes, "first user and pid namespaces"
 	default:
-		l.Answer, l.Why = No, "another namespace: "+strings.Join(inside, ", ")
-		l.Do = "events of the whole machine are seen, with the process ids of the first pid namespace"
+		l.Answer, l.Why = No, "another namespace: "+strings.Join(inside, ", ")+"; the events of the whole machine are seen all the same"
 		if p.nested {
 			l.Do = "run on the host"
 		}

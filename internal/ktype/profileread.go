@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 
@@ -199,7 +200,7 @@ func readMember(v any, depth int) (memberDef, error) {
 		m.name = ""
 	}
 	off, bits, isBits := strings.Cut(at, ".")
-	if m.off, err = readNumber(off, 1<<31); err == nil && isBits {
+	if m.off, err = readNumber(off, math.MaxInt32); err == nil && isBits {
 		bit, width, _ := strings.Cut(bits, ":")
 		if m.bit, err = readNumber(bit, 256); err == nil {
 			m.width, err = readNumber(width, 129)

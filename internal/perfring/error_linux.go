@@ -3,6 +3,7 @@ package perfring
 import (
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -59,13 +60,17 @@ func denied() string {
 			reasons = append(reasons, "lockdown is confidentiality, which forbids perf of the kernel (integrity would not)")
 		}
 	}
-	// CAP_PERFMON is of 5.8.
-	if has, ok := effective(unix.CAP_SYS_ADMIN, unix.CAP_PERFMON); ok && !has {
-		reason := "root is needed (CAP_SYS_ADMIN, or CAP_PERFMON from 5.8)"
-		if text, err := os.ReadFile("/proc/sys/kernel/perf_event_paranoid"); err == nil {
-			reason += "; kernel.perf_event_paranoid is " + strings.TrimSpace(string(text))
-		}
-		reasons = append(reasons, reason)
+	admin, known := effective(unix.CAP_SYS_ADMIN)
+	perfmon, _ := effective(unix.CAP_PERFMON) // 5.8
+	text, _ := os.ReadFile("/proc/sys/kernel/perf_event_paranoid")
+	paranoid := strings.TrimSpace(string(text))
+	n, _ := strconv.Atoi(paranoid)
+	switch {
+	case admin || !known:
+	case !perfmon:
+		reasons = append(reasons, "root is needed (CAP_SYS_ADMIN, or CAP_PERFMON from 5.8); kernel.perf_event_paranoid is "+paranoid)
+	case n >= 3:
+		reasons = append(reasons, "kernel.perf_event_paranoid is "+paranoid+": from 3 on Debian's and Ubuntu's kernels want CAP_SYS_ADMIN, CAP_PERFMON is not enough")
 	}
 	if len(reasons) == 0 {
 		reasons = append(reasons, "a seccomp filter (container runtimes forbid perf_event_open), a security module, or a user namespace whose root is not the system's")
@@ -73,17 +78,12 @@ func denied() string {
 	return strings.Join(reasons, "; ")
 }
 
-// effective tells whether this thread has one of the capabilities.
-func effective(capabilities ...uint) (has, ok bool) {
+// effective tells whether this thread has a capability.
+func effective(c uint) (has, ok bool) {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if unix.Capget(&header, &data[0]) != nil {
 		return false, false
 	}
-	for _, c := range capabilities {
-		if data[c/32].Effective&(1<<(c%32)) != 0 {
-			return true, true
-		}
-	}
-	return false, true
+	return data[c/32].Effective&(1<<(c%32)) != 0, true
 }

@@ -358,7 +358,10 @@ func explain(err error) error {
 	case errors.As(err, &symbol):
 		return &Error{Status: ExitRefused, Err: err}
 	case errors.Is(err, fs.ErrPermission):
-		return refused("run as root; under lockdown=confidentiality no kprobes are possible; see skprobe doctor", err)
+		if why, do := (kernel.FS{}).Obstacle(); why != "" {
+			return refused(do, errors.New(why))
+		}
+		return refused("see skprobe doctor", err)
 	}
 	return &Error{Status: ExitRefused, Err: err}
 }

@@ -1,13 +1,12 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/skprobe/skprobe/fetchargs"
@@ -17,98 +16,98 @@ import (
 	"github.com/skprobe/skprobe/tracefs"
 )
 
-// needed are the topics of kernel.Check without which nothing works. Others
-// explain.
-var needed = map[string]bool{"architecture": true, "rights": true, "lockdown allows probes": true, "kprobe events": true, "perf_event_open": true}
+// Doctor finds out what this kernel and these rights allow: what can be seen,
+// then what trials show, then each tool.
+func Doctor(l Layout, tools []*event.Tool) *Report {
+	r := &Report{Version: Version(), Arch: string(arch)}
+	if id, err := (kernel.FS{}).Identity(); err == nil {
+		r.Kernel = id.Release
+	}
+	for _, s := range (kernel.FS{}).Check() {
+		r.add(s.Title, s.Lines...)
+	}
+	r.try(l, tools)
+	r.conclude()
+	return r
+}
 
-// Doctor writes what this kernel and these rights allow, a line for each
-// thing: what can be seen, then what trials show, then each tool. The error
-// says that something that is needed is missing.
-func Doctor(w io.Writer, tools []*event.Tool) error {
-	lines := kernel.FS{}.Check()
-	missing := 0
-	for _, l := range lines {
-		if l.Answer == kernel.No && needed[l.Topic] {
-			missing++
-		}
-	}
-	trials, ok := try(tools)
-	if ok {
-		missing = 0 // what works decides
-	}
-	for _, l := range append(lines, trials...) {
-		writeLine(w, l)
-	}
-	if missing > 0 || !ok {
-		return refused("the lines that say no tell what to do", errors.New("skprobe cannot work here as things are"))
+// Err is nil where some tool works.
+func (r *Report) Err() error {
+	if r.Works == "no" {
+		return refused("", errors.New("no tool can work here"))
 	}
 	return nil
 }
 
-func writeLine(w io.Writer, l kernel.Line) {
-	fmt.Fprintf(w, "%-8s %-28s %s\n", l.Answer, l.Topic, l.Why)
-	if l.Do != "" {
-		fmt.Fprintf(w, "%8s %-28s → %s\n", "", "", l.Do)
-	}
-}
-
-// try does what a run does, in small, and tells what each step gave. ok is
-// false where a run is not possible.
-func try(tools []*event.Tool) (lines []kernel.Line, ok bool) {
-	add := func(topic string, err error, why, do string) bool {
+// try does what a run does, in small, and tells what each step gave.
+func (r *Report) try(l Layout, tools []*event.Tool) {
+	var lines []kernel.Line
+	defer func() {
+		r.add("What trials show", lines...)
+	}()
+	add := func(topic string, err error, why string) bool {
 		l := kernel.Line{Topic: topic, Answer: kernel.Yes, Why: why}
 		if err != nil {
-			l.Answer, l.Why, l.Do = kernel.No, oneLine(err), do
+			l.Answer, l.Why = kernel.No, oneLine(err)
+			var e *Error
+			if errors.As(err, &e) {
+				l.Why, l.Do = oneLine(e.Err), e.Do
+			}
 		}
 		lines = append(lines, l)
 		return err == nil
 	}
 	tfs, err := openTracefs()
-	if !add("tracefs can be used", err, "", "") {
-		return lines, false
+	if !add("tracefs can be used", err, "") {
+		return
 	}
 	defer tfs.Close()
 	lines[0].Why = tfs.Root()
 	if tfs.Private() {
 		lines[0].Why = "mounted for this process alone"
 	}
-	if !hasKprobes(tfs) {
-		add("a probe can be defined", errNoKprobes.Err, "", "use a kernel with CONFIG_KPROBE_EVENTS; tools that use tracepoints work, see below")
-		return append(lines, toolLines(tfs, tools)...), false
+	kprobes := hasKprobes(tfs)
+	if !kprobes {
+		add("a probe can be defined", errNoKprobes, "")
+		lines[1].Do = "use a kernel with CONFIG_KPROBE_EVENTS; tools that use tracepoints work without"
+	} else if !add("a probe can be defined", explain(tryDefine(tfs)), "tried on "+trialFunc) {
+		return
 	}
-	if !add("a probe can be defined", tryDefine(tfs), "tried on "+trialFunc, "see the lines above") {
-		return lines, false
+	if !kprobes {
+		r.Backend = "perf or tracefs"
+	} else if !r.tryBackends(tfs, add, &lines) {
+		return
 	}
-	perf := add("read through perf", tryRead(tfs, kprobe.Perf), "a record came", "")
-	through := add("read through tracefs", tryRead(tfs, kprobe.Tracefs), "a record came, by --backend tracefs", "")
-	if !perf {
-		lines[len(lines)-2].Do = "see the lines above"
-		if through {
-			lines[len(lines)-2].Do = "nothing: skprobe reads through tracefs then, which only cannot limit to a cgroup"
-		}
+	layout, err := OpenLayout(l)
+	if !add("layouts of structs", err, "") {
+		last := &lines[len(lines)-1]
+		last.Do = cmp.Or(last.Do, "give --btf FILE (BTFHub has files for many kernels) or --profile FILE")
+		return
 	}
-	if !perf && !through {
-		return lines, false
+	r.Layouts = layout.Source()
+	lines[len(lines)-1].Why = r.Layouts
+	if kprobes {
+		lines = append(lines, languageLines(tfs)...)
 	}
-	lines = append(lines, languageLines(tfs)...)
-	return append(lines, toolLines(tfs, tools)...), true
-}
-
-// toolLines tells where layouts come from, and which tools they suffice for.
-func toolLines(tfs *tracefs.FS, tools []*event.Tool) []kernel.Line {
-	layout, err := OpenLayout(Layout{})
-	if err != nil {
-		return []kernel.Line{{Topic: "layouts of structs", Answer: kernel.No, Why: oneLine(err), Do: "give --btf FILE (BTFHub has files for many kernels) or --profile FILE"}}
-	}
-	lines := []kernel.Line{{Topic: "layouts of structs", Answer: kernel.Yes, Why: layout.Source()}}
 	for _, t := range tools {
-		lines = append(lines, toolLine(tfs, layout, t))
+		r.Tools = append(r.Tools, tryTool(tfs, layout, t))
 	}
-	return lines
 }
 
-func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; ")
+// tryBackends reads a record in both ways.
+func (r *Report) tryBackends(tfs *tracefs.FS, add func(topic string, err error, why string) bool, lines *[]kernel.Line) bool {
+	perf := add("read through perf", tryRead(tfs, kprobe.Perf), "a record came")
+	through := add("read through tracefs", tryRead(tfs, kprobe.Tracefs), "a record came, by --backend tracefs")
+	perfLine, throughLine := &(*lines)[len(*lines)-2], &(*lines)[len(*lines)-1]
+	switch {
+	case perf:
+		r.Backend = "perf"
+		throughLine.Note = true
+	case through:
+		r.Backend = "tracefs"
+		perfLine.Note, perfLine.Do = true, "nothing: skprobe then reads through tracefs, which only cannot limit to a cgroup"
+	}
+	return perf || through
 }
 
 // trialFunc is a function that every kernel has and that this process can make
@@ -167,7 +166,7 @@ func languageLines(tfs *tracefs.FS) []kernel.Line {
 	d.ReturnArgs = d.ReturnArgs || returnArgs(tfs, trialFunc)
 	const tracepoint = "sched:sched_process_exec" // one that every kernel has
 	line := func(topic string, has bool, yes, no string) kernel.Line {
-		l := kernel.Line{Topic: topic, Answer: kernel.Yes, Why: yes}
+		l := kernel.Line{Topic: topic, Answer: kernel.Yes, Why: yes, Note: true}
 		if !has {
 			l.Answer, l.Why = kernel.No, no
 		}
@@ -182,27 +181,10 @@ func languageLines(tfs *tracefs.FS) []kernel.Line {
 	}
 }
 
-// toolLine tells whether a tool compiles here, and what it lacks.
-func toolLine(tfs *tracefs.FS, types fetchargs.Types, t *event.Tool) kernel.Line {
-	l := kernel.Line{Topic: "tool " + t.Name, Answer: kernel.Yes}
+// tryTool tells whether a tool compiles here, and what it lacks.
+func tryTool(tfs *tracefs.FS, types fetchargs.Types, t *event.Tool) tool {
 	c := &chooser{types: types, noKprobes: !hasKprobes(tfs)}
 	p, err := event.Compile(t, nil, nil, event.Kernel{Arch: arch, Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs, types),
 		EventProbe: eventProbes(tfs, &Config{})})
-	if err != nil {
-		l.Answer, l.Why = kernel.No, oneLine(err)
-		return l
-	}
-	var on []string
-	for _, probe := range p.Probes {
-		at := probe.Symbol
-		if probe.EventProbe {
-			at += " (event probe)"
-		}
-		on = append(on, at)
-	}
-	l.Why = strings.Join(on, ", ")
-	if len(p.Skipped) > 0 {
-		l.Why += "; not here: " + oneLine(skipped(p))
-	}
-	return l
+	return toolReport(t, p, err)
 }

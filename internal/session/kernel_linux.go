@@ -27,8 +27,14 @@ func openTracefs() (*tracefs.FS, error) {
 	tfs, err := tracefs.Open()
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nil, refused("run as root, or with CAP_SYS_ADMIN, CAP_PERFMON and CAP_DAC_READ_SEARCH", fmt.Errorf("no access to tracefs: %w", err))
+		if why, do := (kernel.FS{}).Obstacle(); why != "" {
+			return nil, refused(do, errors.New(why))
+		}
+		return nil, refused("to mount it needs CAP_SYS_ADMIN; in a container: docker run --privileged, or -v /sys/kernel/tracing:/sys/kernel/tracing", err)
 	case err != nil:
+		if why, do := (kernel.FS{}).LockedDown(); why != "" { // tracefs is empty then
+			return nil, refused(do, errors.New(why))
+		}
 		return nil, refused("see skprobe doctor", fmt.Errorf("no tracefs: %w", err))
 	}
 	return tfs, nil
@@ -45,7 +51,7 @@ func hasKprobes(tfs *tracefs.FS) bool {
 }
 
 // errNoKprobes is what can be said of functions on a kernel without kprobes.
-var errNoKprobes = &Error{Status: ExitRefused, Err: errors.New("this kernel has no kprobe events"), Do: "it needs CONFIG_KPROBE_EVENTS; see skprobe doctor"}
+var errNoKprobes = &Error{Status: ExitRefused, Err: errors.New("this kernel has no kprobe events"), Do: "functions can be probed with CONFIG_KPROBE_EVENTS only; skprobe doctor tells which tools work without"}
 
 // eventProbes tells whether event probes can be had: nothing but a trial tells
 // that the kernel does. Their records come through tracefs only.

@@ -52,4 +52,7 @@ func KernelName() string { return "" }
 func Cleanup(io.Writer) error { return errOther }
 
 // Doctor works on Linux only.
-func Doctor(io.Writer, []*event.Tool) error { return errOther }
+func Doctor(Layout, []*event.Tool) *Report { return &Report{Works: "no", Verdict: errOther.Error()} }
+
+// Err says so.
+func (*Report) Err() error { return errOther }

@@ -12,8 +12,8 @@ import (
 // sweep takes away the probes of skprobes that were killed.
 func sweep(tfs *tracefs.FS, w io.Writer) {
 	swept, err := tfs.Sweep()
-	if errors.Is(err, fs.ErrNotExist) {
-		return // a kernel without kprobe events: there is nothing to leave
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return // there is nothing to leave, or what comes next tells that we may not
 	}
 	if err != nil {
 		fmt.Fprintln(w, "skprobe: warning: could not look for the probes of killed skprobes:", err)
