@@ -23,11 +23,6 @@ type place struct {
 	source Ref
 }
 
-// mergeGap is the greatest distance in bytes between two values that are
-// still fetched together: reading some words more is cheaper than another
-// argument.
-const mergeGap = 16
-
 // Build arranges what was asked for. The error wraps [ErrLimit] where no
 // kernel would take it.
 func (p *Planner) Build() (*Plan, error) {
@@ -124,42 +119,33 @@ func (a Arg) sameBytes(b Arg) bool {
 		(a.Type == b.Type || isNumber(a.Type) && isNumber(b.Type))
 }
 
-// merge fetches the reads of memory, neighbours together.
+// An item is a read of memory that waits for its argument.
+type item struct {
+	read
+	slot int
+}
+
+// merge fetches the reads of memory, neighbours together where that is cheaper.
 func (p *Planner) merge(plan *Plan, index []int) {
-	type item struct {
-		read
-		slot int
-	}
 	var items []item
 	for _, i := range index {
 		items = append(items, item{asMemory(p.reads[i]), i})
 	}
 	slices.SortStableFunc(items, func(a, b item) int { return byPlace(a.read, b.read) })
 	for len(items) > 0 {
-		start, end, n := items[0].ref.off, items[0].ref.off, 0
-		for n < len(items) && items[n].group() == items[0].group() {
-			off := items[n].ref.off
-			if n > 0 && (off > end+p.gap() || max(end, off+int64(items[n].size))-start > MaxArray*8) {
-				break
+		group := 1
+		for group < len(items) && items[group].group() == items[0].group() {
+			group++
+		}
+		for _, part := range p.split(plan, items[:group]) {
+			start, size := extent(part)
+			first := p.span(plan, part[0].ref, start, size)
+			for _, it := range part {
+				plan.places[it.slot] = place{chain: it.chain, arg: first, off: int(it.ref.off - start), size: it.size, source: it.ref}
 			}
-			end = max(end, off+int64(items[n].size))
-			n++
 		}
-		first := p.span(plan, items[0].ref, start, int(end-start))
-		for _, it := range items[:n] {
-			plan.places[it.slot] = place{chain: it.chain, arg: first, off: int(it.ref.off - start), size: it.size, source: it.ref}
-		}
-		items = items[n:]
+		items = items[group:]
 	}
-}
-
-// gap is how far apart two values may be to be fetched together. Without
-// arrays each word is an argument, and only touching ones share.
-func (p *Planner) gap() int64 {
-	if p.dialect.Arrays {
-		return mergeGap
-	}
-	return 0
 }
 
 // span fetches size bytes of memory and returns the first argument; on kernels

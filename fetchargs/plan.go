@@ -9,9 +9,8 @@ import (
 )
 
 // A Planner collects the values that one probe needs and turns them into as
-// few fetch-args as it can. Each fetch-arg costs the traced program 0.15 to
-// 0.3 µs, however many bytes it has, so values that are neighbours in one
-// struct are fetched as one word or one array and taken apart in user space.
+// cheap fetch-args as it can: values that are neighbours in one struct are
+// fetched as one word or one array and taken apart in user space.
 //
 // A fetch that faults leaves the bytes of the previous event in the record
 // (4.20 to 7.1), so every pointer that is followed is fetched too: what hangs

@@ -68,11 +68,19 @@ func TestPlan(t *testing.T) {
 		{[]string{"d", "(u16)d"}, "a0=%cx:u32 a1=%cx:u16", "a0=%cx:u32 a1=%cx:u16", "a0=%cx:u32 a1=%cx:u16"},
 		// One word, with the pointer that leads to it.
 		{[]string{"sk->dport"}, "a0=%di:x64 a1=+12(%di):u16", "a0=%di:x64 a1=+12(%di):u16", "a0=%di:u64 a1=+12(%di):u16"},
-		// Neighbours: one array; without arrays only what touches.
+		// Neighbours: one word, or one array; a word between them is dearer than
+		// another argument.
 		{[]string{"sk->dport", "sk->family", "sk->daddr"},
-			"a0=%di:x64 a1=+0(%di):x64[3]",
-			"a0=%di:x64 a1=+0(%di):u32 a2=+12(%di):u16 a3=+16(%di):u16",
-			"a0=%di:u64 a1=+0(%di):u32 a2=+12(%di):u16 a3=+16(%di):u16"},
+			"a0=%di:x64 a1=+0(%di):u32 a2=+12(%di):x64",
+			"a0=%di:x64 a1=+0(%di):u32 a2=+12(%di):x64",
+			"a0=%di:u64 a1=+0(%di):u32 a2=+12(%di):u64"},
+		{[]string{"sk->pair.lo", "sk->word", "sk->next"},
+			"a0=%di:x64 a1=+24(%di):x64[3]",
+			"a0=%di:x64 a1=+24(%di):u32 a2=+32(%di):x64 a3=+40(%di):x64", ""},
+		{[]string{"sk->pair.lo", "sk->next"}, "a0=%di:x64 a1=+24(%di):u32 a2=+40(%di):x64", "", ""},
+		// Behind another pointer each argument is dearer, and an array's
+		// element is not.
+		{[]string{"sk->next->pair.lo", "sk->next->next"}, "a0=%di:x64 a1=+40(%di):x64 a2=+24(+40(%di)):x64[3]", "", ""},
 		{[]string{"sk->pair.lo", "sk->pair.hi"}, "a0=%di:x64 a1=+24(%di):x64", "a0=%di:x64 a1=+24(%di):x64", "a0=%di:u64 a1=+24(%di):u64"},
 		// Far apart: two arguments.
 		{[]string{"sk->daddr", "sk->err"}, "a0=%di:x64 a1=+0(%di):u32 a2=+76(%di):u32", "", ""},
@@ -142,7 +150,7 @@ func TestPlanRefuses(t *testing.T) {
 	}
 	p = NewPlanner(Dialect419)
 	for i := range 129 {
-		if _, err := plannedOne(p, &target, fmt.Sprintf("*(u8 *)(sk->name + %d)", 2*i)); err != nil {
+		if _, err := plannedOne(p, &target, fmt.Sprintf("*(u8 *)(sk->name + %d)", 16*i)); err != nil {
 			t.Fatal(err)
 		}
 	}
