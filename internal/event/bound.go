@@ -48,7 +48,7 @@ func (c *Compiled) load(h *Half, record []byte) error {
 		h.record, h.next = make([]byte, len(record), 2*len(record)), make([]byte, len(record), 2*len(record))
 		c.event = nil // what is in the buffers is in another place now
 	}
-	c.changed = everything
+	c.dirty, c.changed = everything, everything
 	if present != h.present {
 		h.present = present
 		c.steps = nil
@@ -60,7 +60,7 @@ func (c *Compiled) load(h *Half, record []byte) error {
 	}
 	h.next = h.next[:len(record)]
 	copy(h.next, record)
-	if c.changed = c.steps.windows.differ(); c.changed != 0 {
+	if c.dirty, c.changed = c.steps.windows.differ(); c.changed != 0 {
 		h.record = h.record[:len(record)]
 		copy(h.record, h.next)
 	}
@@ -71,7 +71,7 @@ func (c *Compiled) load(h *Half, record []byte) error {
 func (c *Compiled) aim(ev *Event) {
 	all := ev.Values[:cap(ev.Values)]
 	clear(all) // of what another probe left there, or other steps
-	ev.from, c.changed = c, everything
+	ev.from, c.dirty, c.changed = c, everything, everything
 	if c.event != ev {
 		c.event, c.steps = ev, nil
 		c.plans = map[pointers]*steps{}

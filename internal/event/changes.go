@@ -16,6 +16,7 @@ type window struct {
 	now, next *[8]byte
 	mask      uint64 // of the bytes, as a little-endian number
 	columns   uint64 // those that depend on them, as in Event.Changed
+	off       int
 }
 
 const (
@@ -28,16 +29,32 @@ const (
 
 func bit(i int) uint64 { return 1 << min(i, 63) }
 
-// differ tells which columns can differ between the loaded record and the next.
-func (w *windows) differ() uint64 {
-	columns := w.always
+// differ tells in which windows the loaded record and the next differ, and which
+// columns can then: a bit for each window, the highest for all from the 64th on.
+func (w *windows) differ() (dirty, columns uint64) {
+	if w.always != 0 {
+		dirty, columns = beyond, w.always // what depends on no window alone depends on all
+	}
 	for i := range w.all {
 		v := &w.all[i]
 		if (binary.LittleEndian.Uint64(v.now[:])^binary.LittleEndian.Uint64(v.next[:]))&v.mask != 0 {
+			dirty |= bit(i)
 			columns |= v.columns
 		}
 	}
-	return columns
+	return dirty, columns
+}
+
+// on tells which windows are on some bytes.
+func (w *windows) on(spans []span) (dirty uint64) {
+	for i, v := range w.all {
+		for _, s := range spans {
+			if v.off < s.off+s.size && s.off < v.off+8 {
+				dirty |= bit(i)
+			}
+		}
+	}
+	return dirty
 }
 
 // windows are those bytes on which something depends.
@@ -65,7 +82,7 @@ func (h *Half) look(spans []span) []window {
 	}
 	all := []window{}
 	for _, start := range starts {
-		w := window{now: (*[8]byte)(h.record[start:]), next: (*[8]byte)(h.next[start:])}
+		w := window{off: start, now: (*[8]byte)(h.record[start:]), next: (*[8]byte)(h.next[start:])}
 		for _, s := range spans {
 			from, to := max(s.off, start), min(s.off+s.size, start+8)
 			if from < to {
@@ -110,6 +127,26 @@ func (c *Compiled) watch(shown int) *windows {
 		d.add(c, c.fieldOf(c.socket), beyond)
 	}
 	return &windows{c.first().look(d.spans), d.always}
+}
+
+// narrow finds out which of the longer steps need not be done again when only
+// some windows have changed.
+func (c *Compiled) narrow(s *steps) {
+	for i := range s.calls {
+		var d dependences
+		if d.add(c, s.calls[i].field, beyond); d.always == 0 {
+			s.calls[i].windows = s.windows.on(d.spans)
+		}
+	}
+	for i := range s.choices {
+		var d dependences
+		for _, f := range s.choices[i].fields {
+			d.add(c, f, beyond)
+		}
+		if d.always == 0 {
+			s.choices[i].windows = s.windows.on(d.spans)
+		}
+	}
 }
 
 // dependences are on what columns depend.

@@ -57,6 +57,7 @@ type Compiled struct {
 	pairs    pairs
 	places   places // nil where it is one function alone
 
+	dirty   uint64 // windows in which the loaded record differs from the one before
 	changed uint64 // see Event.Changed: for the loaded record
 	holds   bool   // tests, for the loaded record
 }

@@ -107,7 +107,7 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 		c.aim(ev)
 	}
 	if c.changed != 0 {
-		c.steps.run()
+		c.steps.run(c.dirty)
 		for _, f := range c.computed {
 			ev.Values[f.out[0]] = Value{}
 		}

@@ -33,12 +33,14 @@ type step[B any] struct {
 	to   *Value
 }
 
-// A call decodes a field with a function of its kind, or in the long way.
+// A call decodes a field with a function of its kind, or, where that is nil, in
+// the long way.
 type call struct {
-	decode func(in [][]byte, out []*Value)
-	in     [][]byte
-	field  *boundField // where decode is nil
-	to     []*Value    // parallel to the kind's parts; nil: not wanted
+	decode  func(in [][]byte, out []*Value)
+	in      [][]byte
+	field   *boundField
+	to      []*Value // parallel to the kind's parts; nil: not wanted
+	windows uint64   // on the bytes on which it depends
 }
 
 // A move copies one value of an event to another.
@@ -53,8 +55,10 @@ type constant struct {
 // A choice does the steps of the first of some cases that holds, or those of
 // the last, which has no conditions.
 type choice struct {
-	cases [][]test
-	then  []steps
+	cases   [][]test
+	then    []steps
+	fields  []*boundField // that are chosen
+	windows uint64        // on the bytes on which they depend
 }
 
 // A test is a condition, with the value that it is about.
@@ -63,14 +67,18 @@ type test struct {
 	cond *boundCond
 }
 
-func (s *steps) run() {
+// run does what is to be done for a record that differs in some windows from
+// the one before.
+func (s *steps) run(dirty uint64) {
 	if s.short {
 		s.runShort()
 	}
 	for i := range s.calls {
-		if c := &s.calls[i]; c.decode != nil {
+		switch c := &s.calls[i]; {
+		case c.windows&dirty == 0 && dirty != everything:
+		case c.decode != nil:
 			c.decode(c.in, c.to)
-		} else {
+		default:
 			c.field.decode(c.to)
 		}
 	}
@@ -87,8 +95,9 @@ func (s *steps) run() {
 		}
 	}
 	for i := range s.choices {
-		c := &s.choices[i]
-		c.then[c.first()].run()
+		if c := &s.choices[i]; c.windows&dirty != 0 || dirty == everything {
+			c.then[c.first()].run(everything)
+		}
 	}
 }
 
@@ -136,13 +145,13 @@ func (s *steps) add(f *boundField, to []*Value) {
 	form := f.kind.Decode.form
 	switch {
 	case f.moves:
-		s.calls = append(s.calls, call{field: f, to: to})
+		s.calls = append(s.calls, call{field: f, to: to, windows: everything})
 		return
 	case !known:
 		s.unset(to[0])
 		return
 	case form == noForm:
-		s.calls = append(s.calls, call{decode: f.kind.Decode.call, in: slices.Clone(f.in), to: to})
+		s.calls = append(s.calls, call{decode: f.kind.Decode.call, in: slices.Clone(f.in), field: f, to: to, windows: everything})
 		return
 	}
 	b, v := f.in[0], to[0]
@@ -161,7 +170,7 @@ func (s *steps) add(f *boundField, to []*Value) {
 	case form == formIPv4 && len(b) == 4:
 		s.ipv4 = append(s.ipv4, step[[4]byte]{(*[4]byte)(b), v})
 	default:
-		s.calls = append(s.calls, call{decode: f.kind.Decode.decode, in: slices.Clone(f.in), to: to})
+		s.calls = append(s.calls, call{decode: f.kind.Decode.decode, in: slices.Clone(f.in), field: f, to: to, windows: everything})
 	}
 }
 
@@ -193,7 +202,9 @@ func (c *Compiled) plan(ev *Event) *steps {
 		}
 	}
 	c.choose(s, open, lazy, all)
-	s.windows = c.watch(len(ev.Values))
+	if s.windows = c.watch(len(ev.Values)); s.windows != nil {
+		c.narrow(s)
+	}
 	return s
 }
 
@@ -203,7 +214,7 @@ func (c *Compiled) choose(s *steps, fields, lazy []*boundField, all []Value) {
 	if len(fields) == 0 {
 		return
 	}
-	var ch choice
+	ch := choice{fields: fields, windows: everything}
 	decided := false // by what is fixed
 	for i := range fields[0].cases {
 		open, possible := c.open(fields[0].cases[i])
