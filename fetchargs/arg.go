@@ -23,6 +23,7 @@ const (
 	EventField                     // $skbaddr: a field of the event that an event probe is attached to (5.15)
 	Current                        // $current: the current task (7.3)
 	Caller                         // $caller of expressions: where the function returns to, which is another base on each architecture
+	Typed                          // $skb of expressions: a parameter by its type
 )
 
 // A Base is the start of a fetch.
@@ -58,7 +59,7 @@ func (b Base) append(dst []byte) []byte {
 		dst = append(dst, "$comm"...)
 	case Recorded:
 		dst = append(dst, b.Name...)
-	case EventField:
+	case EventField, Typed:
 		dst = append(append(dst, '$'), b.Name...)
 	case Current:
 		dst = append(dst, "$current"...)

@@ -4,15 +4,23 @@ package fetchargs
 // first instruction.
 var returnAddress = map[Arch]Base{AMD64: {Kind: StackWord}, ARM64: {Kind: Register, Name: "x30"}}
 
-// ours takes a variable that is another base on each kernel: $caller, $current.
+// ours takes a variable that exists in expressions only: $caller and $current,
+// which are another base on each kernel, and parameters by their type.
 func (p *exprParser) ours() (Base, bool) {
 	start := p.pos
+	if p.peek() != '$' {
+		return Base{}, false
+	}
 	p.pos++
-	switch p.word(isIdentByte) {
+	word := p.word(isIdentByte)
+	switch word {
 	case "caller":
 		return Base{Kind: Caller}, true
 	case "current":
 		return Base{Kind: Current}, true
+	}
+	if _, ok := typedParams[word]; ok {
+		return Base{Kind: Typed, Name: word}, true
 	}
 	p.pos = start
 	return Base{}, false

@@ -14,6 +14,7 @@ import "strings"
 //	$retval, $stack, $stack2, $arg1, $comm, %ax
 //	$current->pid                    the current task
 //	$caller                          where the function was called from: the address to which it returns
+//	$skb, $sk, $dev                  the first parameter that is a pointer to a struct sk_buff, sock or net_device
 //	a ?? b                           the first whose types exist on this kernel
 //
 // Names that start an expression are parameters of the probed function.

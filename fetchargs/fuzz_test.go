@@ -32,7 +32,7 @@ func FuzzParseExpr(f *testing.F) {
 	for _, s := range []string{"sk->dport", "(sk + 1)->pair.hi", "&sk->pair", "*sk->name", "((struct inet *)sk)->tos", "(u32)len", "sk->nope ?? sk->next->family",
 		"@jiffies", "((struct sock *)&@g)->daddr", "$retval", "$stack[2]", "$arg7->tbl[3]->text[9]", "$comm", "%ax", "*(u8 *)(sk->text - 64)", "sk->flag", "(bool)sk->pair",
 		"(enum state)sk->err", "&sk->big", "by + 1 - 2", "(void)sk", "(float)d", "sk->rest[1]", "($retval + 5)",
-		"sk->dport & 0xfff", "(len >> 3) & 1", "(len) & 7", "$caller"} {
+		"sk->dport & 0xfff", "(len >> 3) & 1", "(len) & 7", "$caller", "$skb->len"} {
 		f.Add(s)
 	}
 	types := table()

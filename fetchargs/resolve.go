@@ -229,6 +229,8 @@ func (r *resolver) baseValue(n baseNode) (Ref, error) {
 		return Ref{base: b, Type: charPointer}, nil
 	case Caller:
 		return r.caller(n)
+	case Typed:
+		return r.typed(n)
 	case StackAddr:
 		return Ref{base: b, Type: PointerTo(func() *Type { return unsignedLong })}, nil
 	}
