@@ -79,7 +79,7 @@ var architecture = map[string][]string{
 
 // helpers are packages for tests and for those who work on skprobe. No package
 // of the map imports them, and nobody minds what they import.
-var helpers = []string{"internal/testkernel", "internal/cli/clitest", "internal/cmd/", "testdata/", "bench", "demo", "build"}
+var helpers = []string{"internal/testkernel", "internal/packet/packettest", "internal/cli/clitest", "internal/cmd/", "testdata/", "bench", "demo", "build"}
 
 func isHelper(pkg string) bool {
 	return slices.ContainsFunc(helpers, func(h string) bool { return strings.HasPrefix(pkg+"/", strings.TrimSuffix(h, "/")+"/") })

@@ -61,6 +61,19 @@ func (o toolOptions) apply(t *event.Tool, fs *pflag.FlagSet, cfg *session.Config
 		} else {
 			off = append(off, opt.Events...)
 		}
+		if opt.Choose != nil && (on || fs.Changed(opt.Name)) {
+			chosen, more, err := opt.Choose(value)
+			if err != nil {
+				return usagef("--%s %s: %v", opt.Name, value, err)
+			}
+			off = append(off, slices.DeleteFunc(slices.Clone(opt.Events), func(name string) bool { return slices.Contains(chosen, name) })...)
+			addSources(cfg, more)
+		}
+		if on && opt.Reduce != nil {
+			t := *cfg.Tool
+			t.Reduce = opt.Reduce
+			cfg.Tool = &t
+		}
 		if opt.Where == nil || !on && !fs.Changed(opt.Name) {
 			continue
 		}
@@ -77,4 +90,15 @@ func (o toolOptions) apply(t *event.Tool, fs *pflag.FlagSet, cfg *session.Config
 		cfg.Events = func(e *event.Source) bool { return selected(e) && !slices.Contains(off, e.Name) }
 	}
 	return nil
+}
+
+// addSources adds sources to the tool, whose functions somebody has named: they
+// may not be there.
+func addSources(cfg *session.Config, more []event.Source) {
+	if len(more) == 0 {
+		return
+	}
+	t := *cfg.Tool
+	t.Events = append(slices.Clone(t.Events), more...)
+	cfg.Tool, cfg.Verify = &t, true
 }

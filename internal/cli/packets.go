@@ -47,9 +47,7 @@ func (f *packetFlags) apply(cfg *session.Config) error {
 	if !cfg.Tool.HasPackets() {
 		return usagef("-w and --snap are about packets, and no field of the probe is one; name one, for example skb:packet")
 	}
-	if f.snap > 0 {
-		cfg.Tool = cfg.Tool.Snap(f.snap)
-	}
+	cfg.Snap = f.snap
 	if f.write != "" {
 		cfg.Packets, cfg.Print = f.write, f.print
 		cfg.Columns = append(cfg.Columns, "frame")

@@ -2,62 +2,18 @@ package cli_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/gopacket/gopacket/layers"
-	"github.com/gopacket/gopacket/pcapgo"
 	"golang.org/x/sys/unix"
 
 	"github.com/skprobe/skprobe/internal/cli/clitest"
 	"github.com/skprobe/skprobe/internal/testkernel"
 )
-
-// A written is a packet of a pcapng file.
-type written struct {
-	dev, comment string
-	link         layers.LinkType
-	frame        []byte
-	size         int
-}
-
-// readPackets reads a file that skprobe has written.
-func readPackets(t *testing.T, file string) []written {
-	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	r, err := pcapgo.NewNgReader(f, pcapgo.NgReaderOptions{WantMixedLinkType: true})
-	if errors.Is(err, io.EOF) {
-		return nil // there is no packet
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []written
-	for {
-		data, ci, opts, err := r.ReadPacketDataWithOptions()
-		if errors.Is(err, io.EOF) {
-			return all
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		in, err := r.Interface(ci.InterfaceIndex)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, written{in.Name, strings.Join(opts.Comments, "|"), in.LinkType, data, ci.Length})
-	}
-}
 
 // TestWrite holds against a packet socket what is written of packets.
 func TestWrite(t *testing.T) {
@@ -86,7 +42,7 @@ func TestWrite(t *testing.T) {
 					want = append(want, f)
 				}
 			}
-			got := readPackets(t, file)
+			got := clitest.ReadPackets(t, file)
 			// Five datagrams, each with the ICMP error that it provokes.
 			if len(got) != len(want) || len(got) != 10 || len(events) != len(got) {
 				t.Fatalf("%d packets and %d events, want %d", len(got), len(events), len(want))
@@ -94,7 +50,7 @@ func TestWrite(t *testing.T) {
 			for i, p := range got {
 				w := want[i]
 				comment := fmt.Sprintf("loopback_xmit pid=%d comm=%s length=%d", os.Getpid(), events[i]["comm"], w.Size)
-				if p.dev != "lo" || p.link != layers.LinkTypeEthernet || p.size != w.Size || p.comment != comment || !bytes.Equal(p.frame, w.Frame[:min(w.Size, most)]) {
+				if p.Dev != "lo" || !p.Ethernet || p.Size != w.Size || p.Comment != comment || !bytes.Equal(p.Frame, w.Frame[:min(w.Size, most)]) {
 					t.Errorf("packet %d: %+v, want %d bytes, %s:\n%x", i, p, w.Size, comment, w.Frame)
 				}
 			}

@@ -81,7 +81,7 @@ Names may be patterns of *, ? and [a-z]: 'tcp_*', 'bridge:*', 't:syscalls:*'.
 Those that cannot be probed, or do not have the fields, are counted and left out.
 
 EXPR starts at a parameter of the function or a field of the tracepoint (skprobe
-vars PLACE lists them), or at $retval, $stack, $argN, %register or @global, and follows C: members
+vars PLACE lists them), or at $skb, $sk, $retval, $stack, $argN, %register or @global, and follows C: members
 through -> and ., array[3], casts ((struct inet_sock *)sk)->…, &x, *p, p + 8.
 "a ?? b" is the first whose types this kernel has. In a %return probe, fields
 have the values that they had when the function was entered.

@@ -121,7 +121,7 @@ func (p *Program) columns(c *Compiled, b *boundField) error {
 	f := b.field
 	if len(b.kind.Parts) == 0 {
 		name := cmp.Or(f.Name, columnName(f.Expr))
-		return p.column(c, b, 0, Column{Name: name, Help: cmp.Or(f.Help, f.Expr), Kind: b.kind, Wide: f.Wide}, f.Hidden)
+		return p.column(c, b, 0, Column{Name: name, Help: cmp.Or(f.Help, f.Expr), Kind: b.kind, Wide: p.isWide(f.Wide, name)}, f.Hidden)
 	}
 	prefix := f.Name
 	for i := range b.kind.Parts {
@@ -140,11 +140,17 @@ func (p *Program) columns(c *Compiled, b *boundField) error {
 		if prefix != "" {
 			name = prefix + "_" + name
 		}
-		if err := p.column(c, b, i, Column{Name: name, Help: pick.Help, Kind: part.Kind, Wide: pick.Wide, Packet: b.kind.Snap != nil}, f.Hidden); err != nil {
+		if err := p.column(c, b, i, Column{Name: name, Help: pick.Help, Kind: part.Kind, Wide: part.OnRequest || p.isWide(pick.Wide, name), Packet: b.kind.Snap != nil}, f.Hidden); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// isWide tells whether a wide column is left out of the table: not one that is
+// asked for.
+func (p *Program) isWide(wide bool, name string) bool {
+	return wide && !slices.Contains(p.requested, name)
 }
 
 // commonNames are the columns that every event has.

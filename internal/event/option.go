@@ -12,8 +12,14 @@ type Option struct {
 	Default string
 	// Events are probed only with the option: [Source.Name].
 	Events []string
-	// Columns that are fetched only on request are requested by it.
+	// Columns that are fetched only on request are requested by it, and others
+	// are then in the table.
 	Columns []string
+	// Choose, if not nil, chooses among Events by the value, and adds sources
+	// that the tool does not have. Its error is about the value.
+	Choose func(value string) (events []string, more []Source, err error)
+	// Reduce, if not nil, is the tool's own with the option.
+	Reduce func(*Schema, Settings) Reducer
 	// Where, if not nil, is the condition that a given option stands for, in
 	// the words of --where. Its error is about the value.
 	Where func(value string) (string, error)

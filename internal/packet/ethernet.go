@@ -22,6 +22,20 @@ func isVLAN(t uint16) bool { return t == etherVLAN || t == etherQinQ }
 // protocolKnown tells whether skb->protocol says anything about the packet.
 func protocolKnown(protocol uint16) bool { return protocol != 0 && protocol != etherAll }
 
+// isEtherType tells whether skb->protocol is a type of what the packet carries:
+// not a VLAN tag, which is on the way to it, nor the length of an 802.3 frame,
+// which some packet sockets have left there.
+func isEtherType(protocol uint16) bool {
+	switch {
+	case isVLAN(protocol):
+		return false
+	case protocol >= etherMin:
+		return true
+	}
+	// The kernel's own, include/uapi/linux/if_ether.h.
+	return protocol <= 0x1f || protocol >= 0xf5 && protocol <= 0xff
+}
+
 // link finds and decodes the link layer. It returns the index of what follows
 // it (-1 if that cannot be told because the tags are cut), and whether a link
 // layer was found.

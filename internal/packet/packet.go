@@ -127,9 +127,7 @@ func (p *Packet) Payload(w *Window) []byte {
 func (p *Packet) Decode(w *Window) {
 	*p = Packet{}
 	known := protocolKnown(w.Protocol)
-	// A VLAN protocol type is not the EtherType of the packet, only a part of
-	// the way to it.
-	if known && !isVLAN(w.Protocol) {
+	if known && isEtherType(w.Protocol) {
 		p.EtherType = w.Protocol
 		p.set(FieldEtherType)
 	}

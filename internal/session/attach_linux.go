@@ -108,7 +108,11 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	k := event.Kernel{Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs, types),
 		EventProbe: eventProbes(tfs, cfg), User: users.find, NotLoaded: notLoaded, NoCurrent: tasks.missing, Symbol: symbolizer(), Arch: arch}
 	c.noKprobes = !hasKprobes(tfs)
-	tool, patterns, err := expand(cfg.Tool, tfs, c, users)
+	asked := cfg.Tool
+	if cfg.Snap > 0 {
+		asked = asked.Snap(cfg.Snap)
+	}
+	tool, patterns, err := expand(asked, tfs, c, users)
 	if err != nil {
 		return nil, err
 	}

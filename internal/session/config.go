@@ -70,6 +70,7 @@ type Config struct {
 	Output    string // file, "" for Stdout
 	Packets   string // write packets to this file in pcapng, "-" for Stdout, "" for not
 	Print     bool   // write lines beside Packets
+	Snap      int    // bytes of a packet that are taken, 0 for what the tool takes
 	Wide      bool
 	Timestamp output.Timestamp
 	Count     uint64 // stop after so many events, 0 for never
