@@ -37,6 +37,8 @@ func New(s *event.Schema, c event.Counting) (*Table, error) {
 	for _, name := range c.By {
 		src, column, err := find(s, "count-by", name)
 		switch {
+		case err != nil && c.Some:
+			continue
 		case name == "time":
 			return nil, &FieldError{"count-by", name, "each event has one of its own; give a time after which counting begins anew (every)"}
 		case name == Count:

@@ -30,7 +30,11 @@ func (o toolOptions) expand(t *event.Tool, fs *pflag.FlagSet) error {
 		if !o.on(opt.Name) {
 			continue
 		}
-		for _, arg := range opt.Args {
+		args := opt.Args
+		if opt.CountBy != nil {
+			args = append(slices.Clone(args), "count-by="+strings.Join(opt.CountBy, ","))
+		}
+		for _, arg := range args {
 			name, value, _ := strings.Cut(arg, "=")
 			if fs.Changed(name) {
 				continue
@@ -58,6 +62,9 @@ func (o toolOptions) apply(t *event.Tool, fs *pflag.FlagSet, cfg *session.Config
 		if on {
 			cfg.Settings[opt.Name] = value
 			cfg.Columns = append(cfg.Columns, opt.Columns...)
+			if cfg.Counting != nil && slices.Equal(cfg.Counting.By, opt.CountBy) {
+				cfg.Counting.Some = true
+			}
 		} else {
 			off = append(off, opt.Events...)
 		}

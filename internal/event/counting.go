@@ -6,6 +6,8 @@ import "time"
 type Counting struct {
 	// By are the columns that tell rows apart, those common to all tools too. Without any there is one row.
 	By []string
+	// Some: of By only those columns that there are.
+	Some bool
 	// Sums are columns whose numbers are added up in each row.
 	Sums []Sum
 	// Hist is a column of whose numbers each row has a histogram, "" for none.

@@ -39,3 +39,7 @@ func device(in [][]byte, out []*Value) {
 func isDeviceName(name []byte) bool {
 	return !bytes.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' || r == ':' })
 }
+
+// DeviceCounters are what a network device counts of packets that were lost, as
+// ip -s link shows it (struct rtnl_link_stats64 in include/uapi/linux/if_link.h).
+type DeviceCounters struct{ RxDropped, TxDropped, RxNoHandler uint64 }

@@ -20,6 +20,9 @@ type Option struct {
 	Choose func(value string) (events []string, more []Source, err error)
 	// Reduce, if not nil, is the tool's own with the option.
 	Reduce func(*Schema, Settings) Reducer
+	// CountBy are the columns by which events are counted with the option,
+	// unless others are given; those that a kernel does not have are left out.
+	CountBy []string
 	// Where, if not nil, is the condition that a given option stands for, in
 	// the words of --where. Its error is about the value.
 	Where func(value string) (string, error)

@@ -31,6 +31,8 @@ type Kernel struct {
 	// User finds a function of a program or library; the error says why there
 	// is none.
 	User func(file, function string) (UserFunc, error)
+	// Device is Schema.Device.
+	Device func(netns uint64, ifindex uint32) (DeviceCounters, bool)
 	// Symbol writes kernel addresses for people; nil: as numbers.
 	Symbol Symbolizer
 }
@@ -66,7 +68,7 @@ func Compile(t *Tool, want func(*Source) bool, columns []string, k Kernel) (*Pro
 	if t.Reduce != nil {
 		p.keys = append([]string{}, t.Keys...)
 	}
-	p.Schema.Tool, p.Schema.Symbol = t.Name, k.Symbol
+	p.Schema.Tool, p.Schema.Symbol, p.Schema.Device = t.Name, k.Symbol, k.Device
 	for i := range t.Events {
 		src := &t.Events[i]
 		if want != nil && !want(src) {

@@ -81,6 +81,10 @@ type Schema struct {
 	Task bool
 	// Events lists the names of the events, for the width of the column.
 	Events []string
+	// Device returns what a network device counts, by the inode number of its
+	// network namespace and its number there; false where that cannot be had.
+	// nil: it cannot be asked.
+	Device func(netns uint64, ifindex uint32) (DeviceCounters, bool)
 	// Symbol writes a kernel address as symbol+offset. It is used for
 	// stacks.
 	Symbol func(dst []byte, addr uint64) []byte

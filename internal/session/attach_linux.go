@@ -49,6 +49,7 @@ type attached struct {
 	patterns []*pattern
 	users    *userFuncs
 	tasks    *perCPU
+	devices  *kernel.Devices
 	waits    []string // what is waited for, for people
 }
 
@@ -105,8 +106,9 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 			users.close()
 		}
 	}()
+	devices := &kernel.Devices{}
 	k := event.Kernel{Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs, types),
-		EventProbe: eventProbes(tfs, cfg), User: users.find, NotLoaded: notLoaded, NoCurrent: tasks.missing, Symbol: symbolizer(), Arch: arch}
+		EventProbe: eventProbes(tfs, cfg), Device: deviceCounters(devices), User: users.find, NotLoaded: notLoaded, NoCurrent: tasks.missing, Symbol: symbolizer(), Arch: arch}
 	c.noKprobes = !hasKprobes(tfs)
 	asked := cfg.Tool
 	if cfg.Snap > 0 {
@@ -137,7 +139,7 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	if err != nil {
 		return nil, err
 	}
-	a := &attached{program: p, owners: p.NewOwners(), shown: where.Program(), counts: counts, patterns: patterns, users: users, tasks: tasks}
+	a := &attached{program: p, owners: p.NewOwners(), shown: where.Program(), counts: counts, patterns: patterns, users: users, tasks: tasks, devices: devices}
 	if cfg.Tool.Reduce != nil {
 		a.reduce = cfg.Tool.Reduce(&p.Schema, cfg.Settings)
 	}
@@ -317,6 +319,7 @@ func (a *attached) close() error {
 		errs = append(errs, s.probe.Close())
 	}
 	a.users.close()
+	a.devices.Close()
 	return errors.Join(errs...)
 }
 

@@ -215,6 +215,14 @@ func (c *chooser) near(err error, funcs []string) error {
 	return err
 }
 
+// deviceCounters asks the kernel what devices count.
+func deviceCounters(d *kernel.Devices) func(netns uint64, ifindex uint32) (event.DeviceCounters, bool) {
+	return func(netns uint64, ifindex uint32) (event.DeviceCounters, bool) {
+		c, err := d.Counters(netns, ifindex)
+		return event.DeviceCounters(c), err == nil
+	}
+}
+
 // symbolizer writes addresses as symbol+offset.
 func symbolizer() event.Symbolizer {
 	s := &kernel.Symbolizer{}

@@ -14,7 +14,8 @@ var _ = add(event.Tool{
 running kernel has for it (since 5.17; absent before), at which place in the
 kernel, and what can be read of the packet: MACs, EtherType, addresses, ports.
 
-A packet that was delivered, or sent, and then freed is not a drop. A packet is
+A packet that was delivered, or sent, and then freed is not a drop; neither is
+the end of a TCP connection (a FIN) that a program did not wait for. A packet is
 shown once, also where it was made of several fragments. What has neither a
 protocol nor a device, as messages between local sockets, is no packet.
 
@@ -29,6 +30,12 @@ skprobe drop --where 'dev == "eth0"' --stack`,
 		Name: "tcp", Help: "only TCP's packets, with the state of the socket that was to receive them",
 		Columns: []string{"state"}, Events: []string{tcpReceives},
 		Where: func(string) (string, error) { return `proto == "tcp"`, nil },
+	}, {
+		Name: "counters", Help: "what the device has counted by now: rx_dropped, rx_nohandler, tx_dropped",
+		Columns: []string{"netns", "rx_dropped", "rx_nohandler", "tx_dropped"},
+	}, {
+		Name: "summary", Help: "how many packets were dropped, by reason, place, device and protocol (--count-by)",
+		CountBy: []string{"reason", "location", "dev", "proto"},
 	}},
 	Aliases: []event.Alias{{Name: "tcpdrop", Args: []string{"--tcp", "--stack"}}},
 	Events: []event.Source{{
@@ -192,7 +199,14 @@ func packetFields(skb, location, sk string) []event.Field {
 		event.NetNS(own).Among("own_netns", "netns"),
 		{Name: "netns", OnRequest: true, Optional: true, Help: "network namespace of the device, or of the socket: its inode number",
 			Cases: []event.Case{{If: some("ifindex"), From: "dev_netns"}, {If: some("rx_netns"), From: "rx_netns"}, {From: "own_netns"}}},
+		counter("rx_dropped", "packets that came in and that the device, or the stack for it, dropped, when this is shown"),
+		counter("rx_nohandler", "packets that came in by an inactive device, when this is shown"),
+		counter("tx_dropped", "packets to be sent that the device, or the stack for it, dropped, when this is shown"),
 	}
+}
+
+func counter(name, help string) event.Field {
+	return event.Field{Name: name, Help: help, Computed: true, Kind: event.Uint, OnRequest: true}
 }
 
 func socketState(sk string) event.Field {
@@ -201,8 +215,12 @@ func socketState(sk string) event.Field {
 
 // drops makes the list of drops from what the kernel frees.
 type drops struct {
-	reason, location, state, skbaddr int
+	reason, location, state, skbaddr  int
+	ifindex, netns                    int
+	length                            int
+	rxDropped, rxNoHandler, txDropped int
 
+	device  func(netns uint64, ifindex uint32) (event.DeviceCounters, bool)
 	columns []event.Column
 	here    map[context]*freeing
 	text    []byte
@@ -222,7 +240,9 @@ type freeing struct {
 
 func newDrops(s *event.Schema, _ event.Settings) event.Reducer {
 	return &drops{reason: s.Column("reason"), location: s.Column("location"), state: s.Column("state"), skbaddr: s.Column("skbaddr"),
-		columns: s.Columns, here: map[context]*freeing{}}
+		length: s.Column("len"), ifindex: s.Column("ifindex"), netns: s.Column("netns"),
+		rxDropped: s.Column("rx_dropped"), rxNoHandler: s.Column("rx_nohandler"), txDropped: s.Column("tx_dropped"),
+		device: s.Device, columns: s.Columns, here: map[context]*freeing{}}
 }
 
 func (d *drops) Event(ev *event.Event, show func(*event.Event) error) error {
@@ -249,17 +269,35 @@ func (d *drops) Event(ev *event.Event, show func(*event.Event) error) error {
 		ev.SetNum(d.location, here.caller)
 		where = d.write(ev, d.location)
 	}
-	if bytes.HasPrefix(where, inPacket) {
+	switch {
+	case bytes.HasPrefix(where, inPacket):
 		return nil // a fragment, with the packet that it is a part of
+	case bytes.HasPrefix(where, atClose) && ev.Value(d.length) != nil && ev.Value(d.length).Num == 0:
+		return nil // a FIN that had come to a socket which is closed now
 	}
 	if ev.Value(d.state) == nil && here.state != 0 && here.skb == ev.Values[d.skbaddr].Num {
 		ev.SetNum(d.state, here.state)
 	}
+	d.count(ev)
 	return show(ev)
+}
+
+// count sets what the device counts, if that is asked for.
+func (d *drops) count(ev *event.Event) {
+	ifindex, netns := ev.Value(d.ifindex), ev.Value(d.netns)
+	if d.rxDropped < 0 && d.rxNoHandler < 0 && d.txDropped < 0 || d.device == nil || ifindex == nil || netns == nil {
+		return
+	}
+	if c, ok := d.device(netns.Num, uint32(ifindex.Num)); ok {
+		ev.SetNum(d.rxDropped, c.RxDropped)
+		ev.SetNum(d.rxNoHandler, c.RxNoHandler)
+		ev.SetNum(d.txDropped, c.TxDropped)
+	}
 }
 
 // What the names of places begin with that are not where a packet was dropped.
 var (
+	atClose  = []byte("sk_stream_kill_queues")
 	passOn   = [][]byte{[]byte("kfree_skb_list"), []byte("__tcf_kfree_skb_list"), []byte("tcp_drop_reason")}
 	inPacket = []byte("skb_release_data")
 )

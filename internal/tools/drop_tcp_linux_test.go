@@ -57,40 +57,63 @@ func (p *tap) segment(port int, wanted func(*layers.TCP) bool) (*layers.IPv4, *l
 	}
 }
 
-// connected sends another segment of a connection over which "hello" went.
-func connected(port int, change func(s *layers.TCP)) func(l *loser) {
-	return func(l *loser) {
-		server, err := net.Listen("tcp4", net.JoinHostPort(l.dst, strconv.Itoa(port)))
+// A flow is a connection over which "hello" went, to a port of the loser's.
+type flow struct {
+	l       *loser
+	server  net.Conn
+	ip      layers.IPv4
+	segment layers.TCP // that with the data
+	payload []byte
+}
+
+func connect(l *loser, port int) *flow {
+	l.Helper()
+	listener, err := net.Listen("tcp4", net.JoinHostPort(l.dst, strconv.Itoa(port)))
+	if err != nil {
+		l.Fatal(err)
+	}
+	defer listener.Close()
+	c := &flow{l: l}
+	l.from.Do(func() {
+		frames := newTap(l, l.sender)
+		client, err := net.Dial("tcp4", listener.Addr().String())
 		if err != nil {
 			l.Fatal(err)
 		}
-		l.Cleanup(func() { server.Close() })
-		l.from.Do(func() {
-			frames := newTap(l, l.sender)
-			c, err := net.Dial("tcp4", net.JoinHostPort(l.dst, strconv.Itoa(port)))
-			if err != nil {
-				l.Fatal(err)
-			}
-			l.Cleanup(func() { c.Close() })
-			s, err := server.Accept()
-			if err != nil {
-				l.Fatal(err)
-			}
-			l.Cleanup(func() { s.Close() })
-			if _, err := c.Write([]byte("hello")); err != nil {
-				l.Fatal(err)
-			}
-			if _, err := s.Read(make([]byte, 10)); err != nil {
-				l.Fatal(err)
-			}
-			ip, segment := frames.segment(port, func(s *layers.TCP) bool { return len(s.Payload) > 0 })
-			f := l.frame()
-			f.payload = append([]byte(nil), segment.Payload...)
-			f.ip, f.l4 = ip, segment
-			change(segment)
-			l.out(f)
-		})
+		l.Cleanup(func() { client.Close() })
+		if c.server, err = listener.Accept(); err != nil {
+			l.Fatal(err)
+		}
+		l.Cleanup(func() { c.server.Close() })
+		if _, err := client.Write([]byte("hello")); err != nil {
+			l.Fatal(err)
+		}
+		if _, err := c.server.Read(make([]byte, 10)); err != nil {
+			l.Fatal(err)
+		}
+		ip, segment := frames.segment(port, func(s *layers.TCP) bool { return len(s.Payload) > 0 })
+		c.ip, c.segment, c.payload = *ip, *segment, segment.Payload
+	})
+	return c
+}
+
+// again sends the segment once more, with changes.
+func (c *flow) again(change func(s *layers.TCP)) {
+	ip, segment := c.ip, c.segment
+	segment.Options = nil
+	for _, o := range c.segment.Options {
+		o.OptionData = append([]byte(nil), o.OptionData...)
+		segment.Options = append(segment.Options, o)
 	}
+	change(&segment)
+	f := c.l.frame()
+	f.ip, f.l4, f.payload = &ip, &segment, c.payload
+	c.l.out(f)
+}
+
+// connected is a way in which a segment of a connection is sent again.
+func connected(port int, change func(s *layers.TCP)) func(l *loser) {
+	return func(l *loser) { connect(l, port).again(change) }
 }
 
 // lostByTCP are segments for a socket that has no use for them.
