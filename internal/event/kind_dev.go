@@ -16,18 +16,7 @@ var Device = &Kind{Name: "netdev", Help: "struct net_device *: dev, its name, an
 
 func device(in [][]byte, out []*Value) {
 	name, _, ended := bytes.Cut(in[1], []byte{0})
-	switch self := in[3]; {
-	case in[0] == nil || len(in[2]) != 4 || !ended || len(name) == 0:
-		absent(out)
-		return
-	case len(self) == 8:
-		// The queues of a device point back to it.
-		if number(self) != number(in[0]) {
-			absent(out)
-			return
-		}
-	case !isDeviceName(name) || number(in[2]) == 0 || number(in[2]) > 1<<24:
-		// Where nothing is known of the queues, it must look like one.
+	if len(in[2]) != 4 || !ended || !isDevice(in[0], in[3], name, number(in[2])) {
 		absent(out)
 		return
 	}
@@ -35,9 +24,14 @@ func device(in [][]byte, out []*Value) {
 	out[1].setNum(number(in[2]))
 }
 
-// isDeviceName tells of a name that somebody would give to a device.
-func isDeviceName(name []byte) bool {
-	return !bytes.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' || r == ':' })
+// isDevice tells whether dev leads to a device: its queues point back to it.
+// Where they are not known the number was read instead, and it must look like
+// one: a name that somebody would give, and a small number.
+func isDevice(dev, self, name []byte, ifindex uint64) bool {
+	if len(self) == 8 {
+		return len(name) > 0 && number(self) == number(dev)
+	}
+	return len(self) == 4 && len(name) > 0 && ifindex > 0 && ifindex < 1<<24 && !bytes.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' || r == ':' })
 }
 
 // DeviceCounters are what a network device counts of packets that were lost, as

@@ -54,7 +54,7 @@ func newDropReasons(t *fetchargs.Type, k *Kernel) *dropReasons {
 		}
 	}
 	if parts, err := k.Types.TypeNamed(subsysEnum); err == nil {
-		for _, e := range parts.Values {
+		for _, e := range parts.Values[min(1, len(parts.Values)):] { // the first is the core, whose reasons have names
 			r.names[uint64(e.Value)<<subsysShift] = strings.TrimPrefix(e.Name, reasonPrefix+"SUBSYS_")
 		}
 	}
