@@ -198,7 +198,8 @@ func (k *Kernel) target(symbol string, nonNull []string, params string) (fetchar
 		return t, err
 	}
 	t.Func = proto
-	if k.NotLoaded != nil && proto == nil {
+	// What is kept of an earlier run may be of a function of the same name.
+	if k.NotLoaded != nil && params == "" {
 		if module := k.NotLoaded(symbol); module != "" {
 			t.NoParams = fmt.Sprintf("module %s is not loaded, and its types come with it; name registers, for example %%%s", module, exampleRegister(k.Arch))
 		}
