@@ -5,7 +5,7 @@ RUN ?=
 FUZZTIME ?= 30s
 BENCH ?= decode one two
 
-.PHONY: all test test-dwarf vm demo fuzz bench lint setup clean
+.PHONY: all test test-all test-dwarf vm demo fuzz bench lint setup clean
 
 all: skprobe
 
@@ -16,6 +16,11 @@ skprobe: FORCE
 # All tests: here, and then on every amd64 kernel of the matrix.
 test: setup
 	scripts/test
+
+# And with records through tracefs on each of them, and on a kernel that is booted in special ways: locked down, without IPv6.
+test-all: setup
+	ALL=1 scripts/test
+	scripts/boots 6.1
 
 # Tests on one kernel in a VM: make vm KERNEL=6.1 [PKGS="./kprobe ./tracefs"] [RUN=regexp] [V=1]
 vm: setup
