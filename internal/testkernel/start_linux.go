@@ -15,7 +15,7 @@ import (
 )
 
 // patience is how long a program may take to get ready: long, because the VM is slow and what is tested is not speed.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // A Process is a real program that a test has started.
 type Process struct {

@@ -68,7 +68,7 @@ func Command(args ...string) *exec.Cmd {
 }
 
 // patience is how long anything may take: the machine is slow and shared.
-const patience = 60 * time.Second
+const patience = 150 * time.Second
 
 // A Run is a skprobe that was started.
 type Run struct {
