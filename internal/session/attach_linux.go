@@ -27,15 +27,6 @@ type source struct {
 	cpus     []int           // on which it records, nil for all
 }
 
-// skipped are the probes that this kernel cannot have, as one error.
-func skipped(p *event.Program) error {
-	var errs []error
-	for _, s := range p.Skipped {
-		errs = append(errs, s)
-	}
-	return errors.Join(errs...)
-}
-
 // attached are the probes of a run.
 type attached struct {
 	program *event.Program
