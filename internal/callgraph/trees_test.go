@@ -110,8 +110,10 @@ func TestTreesBounds(t *testing.T) {
 	leave := *ev
 	leave.Name = "f" + returnSuffix
 	for range maxCalls {
-		if tr.Event(ev, nil) != nil || tr.Event(ev, nil) != nil || tr.Event(&leave, nil) != nil {
-			t.Fatal("an error")
+		for _, next := range []*event.Event{ev, ev, &leave} {
+			if err := tr.Event(next, nil); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	if one := tr.threads[1]; len(one.open) > maxNested || len(one.calls) > maxCalls || tr.Evicted() == 0 {
