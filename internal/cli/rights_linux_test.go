@@ -193,7 +193,7 @@ func TestNoKprobes(t *testing.T) {
 		refusedIn(t, clitest.Do(t, args...), "no kprobe events", "CONFIG_KPROBE_EVENTS")
 	}
 	d := report(t, clitest.Do(t, "doctor", "--format", "json").OK())
-	if d.Works != "partly" || !strings.Contains(d.Verdict, "tcpstates") || !strings.Contains(d.Verdict, "no kprobe events") || d.Do == "" {
+	if d.Works != "partly" || !strings.Contains(d.Verdict, "tcpstates") || !strings.Contains(d.Verdict, "no kprobe_events") || d.Do == "" {
 		t.Errorf("doctor: %+v", d)
 	}
 	for _, tool := range d.Tools {
