@@ -85,7 +85,6 @@ type Reader struct {
 	comms   comms
 	family  family
 	record  Record
-	fn      func(*Record) error // that takes it
 }
 
 // NewReader opens the probes, with their filters set and not yet recording.
@@ -117,14 +116,12 @@ func (r *Reader) Disable() error { return r.rings.Disable() }
 // Read calls fn for each record until ctx ends, and then returns nil, or until
 // fn returns an error, and returns that.
 func (r *Reader) Read(ctx context.Context, fn func(*Record) error) error {
-	r.fn = fn
-	return r.rings.Read(ctx, r.deliver)
+	return r.rings.Read(ctx, r.deliver(fn))
 }
 
 // Drain delivers, after Disable, what is still in the rings.
 func (r *Reader) Drain(fn func(*Record) error) error {
-	r.fn = fn
-	return r.rings.Drain(r.deliver)
+	return r.rings.Drain(r.deliver(fn))
 }
 
 // unknown is the process of a thread that is ending, or of which this pid
@@ -133,28 +130,31 @@ const unknown = ^uint32(0)
 
 var errShort = errors.New("kprobe: a record is too short for the number of its event")
 
-func (r *Reader) deliver(rec *perfring.Record) error {
-	if rec.Kind != perfring.Sample {
-		r.comms.update(rec)
-		r.family.update(rec)
-		return nil
-	}
-	if len(rec.Raw) < 8 {
-		return errShort
-	}
-	if id := binary.LittleEndian.Uint16(rec.Raw); id != r.last {
-		i, ok := r.index[id]
-		if !ok {
-			return nil // an event that somebody else sent into these rings
+// deliver returns what takes the rings' records and hands fn those of the probes.
+func (r *Reader) deliver(fn func(*Record) error) func(*perfring.Record) error {
+	return func(rec *perfring.Record) error {
+		if rec.Kind != perfring.Sample {
+			r.comms.update(rec)
+			r.family.update(rec)
+			return nil
 		}
-		r.last, r.source = id, i
+		if len(rec.Raw) < 8 {
+			return errShort
+		}
+		if id := binary.LittleEndian.Uint16(rec.Raw); id != r.last {
+			i, ok := r.index[id]
+			if !ok {
+				return nil // an event that somebody else sent into these rings
+			}
+			r.last, r.source = id, i
+		}
+		to := &r.record
+		to.Source, to.Time, to.CPU, to.PID, to.TID, to.Raw, to.Stack = r.source, rec.Time, rec.CPU, rec.PID, rec.TID, rec.Raw, rec.Stack
+		if to.Comm = ""; rec.PID != unknown {
+			to.Comm = r.comms.name(rec.TID)
+		}
+		return fn(to)
 	}
-	to := &r.record
-	to.Source, to.Time, to.CPU, to.PID, to.TID, to.Raw, to.Stack = r.source, rec.Time, rec.CPU, rec.PID, rec.TID, rec.Raw, rec.Stack
-	if to.Comm = ""; rec.PID != unknown {
-		to.Comm = r.comms.name(rec.TID)
-	}
-	return r.fn(to)
 }
 
 // IsFamily reports whether a process is one of [ReaderOptions.Family], or was

@@ -16,7 +16,6 @@ type window struct {
 	now, next *[8]byte
 	mask      uint64 // of the bytes, as a little-endian number
 	columns   uint64 // those that depend on them, as in Event.Changed
-	off       int
 }
 
 const (
@@ -47,9 +46,9 @@ func (w *windows) differ() (dirty, columns uint64) {
 
 // on tells which windows are on some bytes.
 func (w *windows) on(spans []span) (dirty uint64) {
-	for i, v := range w.all {
+	for i, start := range w.starts {
 		for _, s := range spans {
-			if v.off < s.off+s.size && s.off < v.off+8 {
+			if start < s.off+s.size && s.off < start+8 {
 				dirty |= bit(i)
 			}
 		}
@@ -60,6 +59,7 @@ func (w *windows) on(spans []span) (dirty uint64) {
 // windows are those bytes on which something depends.
 type windows struct {
 	all    []window
+	starts []int  // where they begin in the records
 	always uint64 // columns that may change though no window does
 }
 
@@ -70,19 +70,18 @@ type span struct {
 }
 
 // look puts windows on some bytes of the half's records.
-func (h *Half) look(spans []span) []window {
+func (h *Half) look(spans []span) *windows {
 	slices.SortFunc(spans, func(a, b span) int { return a.off - b.off })
-	var starts []int
+	ws := &windows{}
 	covered := 0
 	for _, s := range spans {
 		for covered < s.off+s.size {
 			start := min(max(s.off, covered), h.layout.Size-8)
-			starts, covered = append(starts, start), start+8
+			ws.starts, covered = append(ws.starts, start), start+8
 		}
 	}
-	all := []window{}
-	for _, start := range starts {
-		w := window{off: start, now: (*[8]byte)(h.record[start:]), next: (*[8]byte)(h.next[start:])}
+	for _, start := range ws.starts {
+		w := window{now: (*[8]byte)(h.record[start:]), next: (*[8]byte)(h.next[start:])}
 		for _, s := range spans {
 			from, to := max(s.off, start), min(s.off+s.size, start+8)
 			if from < to {
@@ -90,9 +89,9 @@ func (h *Half) look(spans []span) []window {
 				w.columns |= s.columns
 			}
 		}
-		all = append(all, w)
+		ws.all = append(ws.all, w)
 	}
-	return all
+	return ws
 }
 
 // publish gives the decoded values of an event their number.
@@ -126,7 +125,9 @@ func (c *Compiled) watch(shown int) *windows {
 	if c.socket >= 0 {
 		d.add(c, c.fieldOf(c.socket), beyond)
 	}
-	return &windows{c.first().look(d.spans), d.always}
+	w := c.first().look(d.spans)
+	w.always = d.always
+	return w
 }
 
 // narrow finds out which of the longer steps need not be done again when only

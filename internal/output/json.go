@@ -39,7 +39,7 @@ type jsonHead struct {
 	name          string
 	task          bool
 	cpu, pid, tid uint32
-	comm          []byte
+	comm          string
 	text          []byte // `,"event":"udp.sendmsg","cpu":0,"pid":1,"tid":1,"comm":"init"`
 }
 
@@ -57,6 +57,7 @@ type jsonColumn struct {
 	addr       netip.Addr
 	text       []byte
 	start, end int
+	from       int // behind the key
 }
 
 func newJSON(w io.Writer, schema *event.Schema, opts Options) *jsonSink {
@@ -119,7 +120,7 @@ func (s *jsonSink) write(e *event.Event) {
 func (s *jsonSink) repeat(wall int64) {
 	line := len(s.b)
 	s.b = append(s.b, s.b[s.line:s.end]...)
-	s.clock.putNano(s.b[line+len(jsonTime):], wall)
+	putNano((*[9]byte)(s.b[line+len(jsonTime)+len(s.clock.head):]), uint32(wall-s.clock.start))
 	if s.differs {
 		copy(s.b[line+s.at:], s.values)
 	}
@@ -135,12 +136,11 @@ func (s *jsonSink) Flush() error {
 // is tells whether the head is that of e.
 func (h *jsonHead) is(e *event.Event) bool {
 	return h.cpu == e.CPU && h.name == e.Name && h.task == e.Task &&
-		(!h.task || h.pid == e.PID && h.tid == e.TID && string(h.comm) == e.Comm)
+		(!h.task || h.pid == e.PID && h.tid == e.TID && h.comm == e.Comm)
 }
 
 func (h *jsonHead) set(e *event.Event) {
-	h.name, h.task, h.cpu, h.pid, h.tid = e.Name, e.Task, e.CPU, e.PID, e.TID
-	h.comm = append(h.comm[:0], e.Comm...)
+	h.name, h.task, h.cpu, h.pid, h.tid, h.comm = e.Name, e.Task, e.CPU, e.PID, e.TID, e.Comm
 	b := append(h.text[:0], `,"event":`...)
 	b = appendQuoted(b, []byte(e.Name))
 	b = appendUint(append(b, `,"cpu":`...), uint64(e.CPU))
@@ -148,7 +148,7 @@ func (h *jsonHead) set(e *event.Event) {
 		b = appendUint(append(b, `,"pid":`...), uint64(e.PID))
 		b = appendUint(append(b, `,"tid":`...), uint64(e.TID))
 		if e.Comm != "" {
-			b = appendQuoted(append(b, `,"comm":`...), h.comm)
+			b = appendQuoted(append(b, `,"comm":`...), []byte(e.Comm))
 		}
 	}
 	h.text = b
@@ -197,11 +197,15 @@ func (s *jsonSink) updateFrom(e *event.Event, i int) (moved bool) {
 // length, it does so for all following ones too, and returns false.
 func (s *jsonSink) set(e *event.Event, i int) bool {
 	c, v := &s.columns[i], &e.Values[i]
-	if c.is(v) {
+	switch place := s.values[c.from:c.end]; {
+	case c.is(v):
 		return true
-	}
-	s.differs = true
-	if v.Set && c.set && s.replace(c, v) {
+	case !v.Set || !c.set:
+	case c.class == event.Unsigned && putUint(place, v.Num):
+		s.differs, c.num = true, v.Num
+		return true
+	case s.replace(place, c, v):
+		s.differs = true
 		c.keep(v)
 		return true
 	}
@@ -211,11 +215,7 @@ func (s *jsonSink) set(e *event.Event, i int) bool {
 
 // replace writes a value in the place of the one before, if it has the same
 // length.
-func (s *jsonSink) replace(c *jsonColumn, v *event.Value) bool {
-	place := s.values[c.start+len(c.key) : c.end]
-	if c.class == event.Unsigned {
-		return putUint(place, v.Num)
-	}
+func (s *jsonSink) replace(place []byte, c *jsonColumn, v *event.Value) bool {
 	s.text = s.appendColumn(s.text[:0], c, v)
 	return len(s.text) == len(place) && copy(place, s.text) > 0
 }
@@ -228,14 +228,16 @@ func (s *jsonSink) rewrite(values []event.Value, first int) {
 	for i := first; i < len(values); i++ {
 		c, v := &s.columns[i], &values[i]
 		if i > first && c.is(v) {
-			c.start, c.end = c.start+moved, c.end+moved
+			c.start, c.from, c.end = c.start+moved, c.from+moved, c.end+moved
 			continue
 		}
 		b = append(b, s.values[copied:c.start]...)
 		copied = c.end
 		c.start = len(b)
-		if v.Set {
-			b = s.appendColumn(append(b, c.key...), c, v)
+		if c.from = c.start; v.Set {
+			b = append(b, c.key...)
+			c.from = len(b)
+			b = s.appendColumn(b, c, v)
 		}
 		c.keep(v)
 		c.end = len(b)

@@ -56,18 +56,18 @@ func putUint(place []byte, v uint64) bool {
 // appendNano appends a number below 1e9 as nine digits.
 func appendNano(dst []byte, v uint32) []byte {
 	dst = append(dst, "000000000"...)
-	copyNano(dst[len(dst)-9:], v)
+	putNano((*[9]byte)(dst[len(dst)-9:]), v)
 	return dst
 }
 
-// copyNano writes a number below 1e9 as nine digits to the begin of dst.
-func copyNano(dst []byte, v uint32) {
+// putNano writes a number below 1e9 as nine digits.
+func putNano(dst *[9]byte, v uint32) {
 	high, low := v/10_000, v%10_000
 	top, mid := high/10_000, high%10_000
 	dst[0] = byte('0' + top)
-	copy(dst[1:9], pairs[mid/100*2:][:2])
-	copy(dst[3:9], pairs[mid%100*2:][:2])
-	copy(dst[5:9], pairs[low/100*2:][:2])
+	copy(dst[1:3], pairs[mid/100*2:][:2])
+	copy(dst[3:5], pairs[mid%100*2:][:2])
+	copy(dst[5:7], pairs[low/100*2:][:2])
 	copy(dst[7:9], pairs[low%100*2:][:2])
 }
 

@@ -54,12 +54,6 @@ func (c *clock) set(wall int64) {
 // has tells whether head and zone are those of a time.
 func (c *clock) has(wall int64) bool { return uint64(wall-c.start) < second }
 
-// putNano writes the nine digits of the fraction to their place in a text that
-// begins with a time whose head and zone are the clock's.
-func (c *clock) putNano(text []byte, wall int64) {
-	copyNano(text[len(c.head):], uint32(wall-c.start))
-}
-
 // appendRFC3339 appends a time as RFC 3339 with nine digits of fraction. The
 // clock's layout must be dateTime.
 func (c *clock) appendRFC3339(dst []byte, wall int64) []byte {

@@ -61,7 +61,14 @@ func (t turn) Deliver(until uint64) error {
 
 // one delivers the oldest record of a ring.
 func (m *merger) one(r *ring, e *entry) error {
-	known, err := m.rec.decode(r.bytes(e), m.stack)
+	b := r.bytes(e)
+	known := e.sample
+	var err error
+	if known {
+		err = m.rec.decodeSample(b, m.stack)
+	} else {
+		known, err = m.rec.decode(b, m.stack)
+	}
 	if err != nil {
 		err = fmt.Errorf("perf ring of CPU %d: %w", r.cpu, err)
 	} else if known {
@@ -70,7 +77,7 @@ func (m *merger) one(r *ring, e *entry) error {
 		} else {
 			m.last = e.time
 		}
-		if m.rec.Kind == Sample {
+		if e.sample {
 			m.delivered++
 		}
 		err = m.fn(&m.rec)

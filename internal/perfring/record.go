@@ -85,12 +85,10 @@ func (r *Record) decode(b []byte, stack bool) (bool, error) {
 		return false, fmt.Errorf("perf record of %d bytes says that it has another length", len(b))
 	}
 	kind := order.Uint32(b)
-	if kind != typeSample || r.Kind != Sample {
-		r.clear()
-	}
 	if kind == typeSample {
-		return true, r.decodeSample(b[headerSize:], stack)
+		return true, r.decodeSample(b, stack)
 	}
+	r.clear()
 	body := b[headerSize:]
 	need := 0
 	switch kind {
@@ -140,15 +138,18 @@ func (r *Record) clear() {
 	r.PPID, r.PTID, r.Lost, r.Exec = 0, 0, 0, false
 }
 
-// decodeSample decodes pid, tid, time, then a call chain if stack is set, then the raw record.
+// decodeSample decodes pid, tid, time, then a call chain if stack is set, then the raw record, behind the header.
 func (r *Record) decodeSample(b []byte, stack bool) error {
-	if len(b) < idSize+4 {
+	if len(b) < headerSize+idSize+4 {
 		return fmt.Errorf("perf sample is too short: %d bytes", len(b))
 	}
+	if r.Kind != Sample {
+		r.clear()
+	}
 	r.Kind = Sample
-	r.PID, r.TID = order.Uint32(b), order.Uint32(b[4:])
-	r.Time = order.Uint64(b[8:])
-	b = b[idSize:]
+	r.PID, r.TID = order.Uint32(b[8:]), order.Uint32(b[12:])
+	r.Time = order.Uint64(b[16:])
+	b = b[headerSize+idSize:]
 	if stack {
 		if len(b) < 8 {
 			return fmt.Errorf("perf sample without a call chain")

@@ -32,6 +32,8 @@ type entry struct {
 	pos  uint64 // in data (modulo its length) or in held
 	size uint32
 	held bool
+	// sample tells that it is one.
+	sample bool
 }
 
 // scan takes what is new in the ring into the index.
@@ -58,12 +60,13 @@ func (r *ring) scan() error {
 		if length < headerSize || length%8 != 0 || length > head-pos {
 			return fmt.Errorf("perf ring of CPU %d: a record of %d bytes at %d, with %d in the ring", r.cpu, length, pos, head-pos)
 		}
-		e := entry{pos: pos, size: uint32(length)}
-		switch kind := order.Uint32(at); {
+		var time uint64
+		kind := order.Uint32(at)
+		switch {
 		case kind == typeSample && length >= headerSize+idSize:
-			e.time = order.Uint64(data[(pos+headerSize+8)&mask:])
+			time = order.Uint64(data[(pos+headerSize+8)&mask:])
 		case length >= headerSize+idSize:
-			e.time = r.word(pos + length - 8)
+			time = r.word(pos + length - 8)
 			switch kind {
 			case typeLost:
 				r.lost.Add(r.word(pos + headerSize + 8))
@@ -71,10 +74,9 @@ func (r *ring) scan() error {
 				r.lost.Add(r.word(pos + headerSize))
 			}
 		}
-		if n := len(r.index); n > r.next && r.index[n-1].time > e.time {
-			r.insert(e)
-		} else {
-			r.index = append(r.index, e)
+		r.index = append(r.index, entry{time: time, pos: pos, size: uint32(length), sample: kind == typeSample})
+		if last := len(r.index) - 1; last > r.next && r.index[last-1].time > time {
+			r.sink(last)
 		}
 		pos += length
 	}
@@ -87,12 +89,11 @@ func (r *ring) word(pos uint64) uint64 {
 	return order.Uint64(r.data[pos&uint64(len(r.data)-1):])
 }
 
-// insert adds an entry that is older than the last, behind all that are not younger. An interrupt between the moment when a record gets its time and the one
-// when it gets its place puts younger records before it, but seldom and not far.
-func (r *ring) insert(e entry) {
-	r.index = append(r.index, e)
+// sink moves an entry before those that are younger. An interrupt between the moment when a record gets its time and the one when
+// it gets its place puts younger records before it, but seldom and not far.
+func (r *ring) sink(i int) {
 	r.mixed = true
-	i := len(r.index) - 1
+	e := r.index[i]
 	for ; i > r.next && r.index[i-1].time > e.time; i-- {
 		r.index[i] = r.index[i-1]
 	}
