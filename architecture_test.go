@@ -30,10 +30,10 @@ var architecture = map[string][]string{
 	// main, and the only one that may be big without being deep.
 	"cmd/skprobe": {"internal/cli", "internal/session"},
 	// Commands and flags, nothing else: what they do is in session.
-	"internal/cli": {"internal/pcapfilter", "internal/session", "internal/tools", "internal/event", "internal/output", "fetchargs", "github.com/spf13/..."},
+	"internal/cli": {"internal/script", "internal/pcapfilter", "internal/session", "internal/tools", "internal/event", "internal/output", "fetchargs", "github.com/spf13/..."},
 	// One run: resolve, compile, attach, read, filter, write, close. It is where
 	// all others meet.
-	"internal/session": {"internal/event", "internal/filter", "internal/aggregate", "internal/ktype", "internal/calibrate", "internal/kernel", "internal/callgraph", "internal/elfsym", "internal/output", "internal/track",
+	"internal/session": {"internal/event", "internal/filter", "internal/aggregate", "internal/ktype", "internal/calibrate", "internal/kernel", "internal/callgraph", "testdata/kernels", "internal/elfsym", "internal/output", "internal/track",
 		"kprobe", "tracefs", "fetchargs", "golang.org/x/sys/unix"},
 
 	// Declarations, one file each. They know no kernel.
@@ -42,6 +42,8 @@ var architecture = map[string][]string{
 	"internal/event": {"fetchargs", "internal/packet", "internal/track"},
 	// Bounded memory of sockets and packets that come and go. Pure.
 	"internal/track": {},
+	// Script files. Pure.
+	"internal/script": {},
 	// Calls to trees. Pure.
 	"internal/callgraph": {"internal/event"},
 	// Bytes of a packet to fields. Pure.

@@ -22,11 +22,14 @@ type app struct {
 	stdout *os.File
 	stderr io.Writer
 	status int
+	// start is what is done with a run: session.Run, but for scripts that are
+	// only checked.
+	start func(context.Context, *session.Config) (int, error)
 }
 
 // Main runs a command line and returns the exit status.
 func Main(args []string, stdout *os.File, stderr io.Writer) int {
-	a := &app{stdout: stdout, stderr: stderr}
+	a := &app{stdout: stdout, stderr: stderr, start: session.Run}
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
@@ -97,7 +100,7 @@ Events go to standard output, messages to standard error. Exit status: 0 done;
 			root.AddCommand(a.alias(t, as))
 		}
 	}
-	root.AddCommand(a.probe(), a.graph(), a.vars(), a.list(), a.offsets(), a.calibrate(), a.doctor(), a.cleanup(), a.version(), a.man())
+	root.AddCommand(a.probe(), a.graph(), a.run(), a.check(), a.vars(), a.list(), a.offsets(), a.calibrate(), a.doctor(), a.cleanup(), a.version(), a.man())
 	return root
 }
 

@@ -61,7 +61,7 @@ skprobe graph 'udp_*' --count-by function --sum duration_us`),
 			}
 			g.Places = args
 			cfg.Graph = g
-			a.status, err = session.Run(cmd.Context(), cfg)
+			a.status, err = a.start(cmd.Context(), cfg)
 			return err
 		},
 	}

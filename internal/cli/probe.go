@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skprobe/skprobe/internal/event"
-	"github.com/skprobe/skprobe/internal/session"
 )
 
 // probe is the command for any function: it makes a tool of its arguments.
@@ -40,7 +39,7 @@ skprobe probe 'inet_sendmsg%return size ret=$retval:errno'`),
 				return err
 			}
 			cfg.Verify = true
-			a.status, err = session.Run(cmd.Context(), cfg)
+			a.status, err = a.start(cmd.Context(), cfg)
 			return err
 		},
 	}

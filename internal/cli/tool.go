@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/skprobe/skprobe/internal/event"
-	"github.com/skprobe/skprobe/internal/session"
 )
 
 // tool is the command of a tool: everything about it comes from its
@@ -46,7 +45,7 @@ func (a *app) tool(t *event.Tool) *cobra.Command {
 			if err := packetFilter(t, args, cfg); err != nil {
 				return err
 			}
-			a.status, err = session.Run(cmd.Context(), cfg)
+			a.status, err = a.start(cmd.Context(), cfg)
 			return err
 		},
 	}

@@ -45,6 +45,9 @@ func CompileOnly(Layout, []*event.Tool) ([]*event.Program, SavableLayout, error)
 	return nil, nil, errOther
 }
 
+// Check works on Linux only.
+func Check(io.Writer, *Config) error { return errOther }
+
 // KernelName is "" outside Linux.
 func KernelName() string { return "" }
 

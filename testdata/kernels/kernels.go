@@ -2,7 +2,8 @@
 // real ones, cut to what the tools look into, so that what a tool would do on
 // each of them is tested on any machine. See README.md for how they are made.
 //
-// It lies in testdata, so no program contains it by accident; tests import it.
+// It lies in testdata because tests are its purpose; skprobe check has it too, to
+// say on which kernels a script would work.
 package kernels
 
 import (
@@ -10,13 +11,12 @@ import (
 	"embed"
 	"fmt"
 	"io"
+	"os"
 	"strings"
-	"testing"
 
 	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/internal/kernel"
 	"github.com/skprobe/skprobe/internal/ktype"
-	"github.com/skprobe/skprobe/internal/testkernel"
 	"github.com/skprobe/skprobe/kprobe"
 	"github.com/skprobe/skprobe/tracefs"
 )
@@ -42,7 +42,7 @@ type Kernel struct {
 func (k Kernel) Symbols() io.Reader { return bytes.NewReader(k.symbols) }
 
 // Find looks for functions among the symbols, as [kernel.FindSymbols] does.
-func (k Kernel) Find(t testing.TB, names ...string) map[string]*kernel.Found {
+func (k Kernel) Find(t tb, names ...string) map[string]*kernel.Found {
 	t.Helper()
 	found, err := kernel.FindSymbols(k.Symbols(), names...)
 	if err != nil {
@@ -75,44 +75,96 @@ func (k Kernel) EventProbe(tracepoint string) error {
 
 // Recorded returns all kernels in the order of their names. Types remember
 // what they were asked, so each call makes them anew.
-func Recorded(t testing.TB) []Kernel {
+func Recorded(t tb) []Kernel {
 	t.Helper()
-	testkernel.Outside(t)
-	dirs, err := files.ReadDir(".")
+	outside(t)
+	list, err := All()
 	if err != nil {
 		t.Fatal(err)
-	}
-	var list []Kernel
-	for _, d := range dirs {
-		list = append(list, load(t, d.Name()))
 	}
 	return list
 }
 
 // Named returns one kernel.
-func Named(t testing.TB, name string) Kernel {
+func Named(t tb, name string) Kernel {
 	t.Helper()
 	return load(t, name)
 }
 
-func load(t testing.TB, name string) Kernel {
+// All is Recorded outside of tests.
+func All() ([]Kernel, error) {
+	dirs, err := files.ReadDir(".")
+	if err != nil {
+		return nil, err
+	}
+	var list []Kernel
+	for _, d := range dirs {
+		k, err := open(d.Name())
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, k)
+	}
+	return list, nil
+}
+
+// tb is what is needed of a testing.TB.
+type tb interface {
+	Helper()
+	Skip(...any)
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+// outside skips, in the VM, a test that needs no kernel. It is what testkernel has
+// for that, which no program imports.
+func outside(t tb) {
 	t.Helper()
-	testkernel.Outside(t)
-	layout, err := files.ReadFile(name + "/layout.json")
+	if os.Getenv("SKPROBE_VM") == "1" {
+		t.Skip("needs no kernel, so it does not run in the VM")
+	}
+}
+
+func load(t tb, name string) Kernel {
+	t.Helper()
+	outside(t)
+	k, err := open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return k
+}
+
+func open(name string) (Kernel, error) {
 	k := Kernel{Name: name}
+	layout, err := files.ReadFile(name + "/layout.json")
+	if err != nil {
+		return k, err
+	}
 	if k.Types, err = ktype.LoadProfile(bytes.NewReader(layout)); err != nil {
-		t.Fatalf("%s: %v", name, err)
+		return k, fmt.Errorf("%s: %w", name, err)
 	}
 	k.ID = k.Types.Kernel
 	if k.Version, err = kernel.ParseRelease(k.ID.Release); err != nil {
-		t.Fatalf("%s: %v", name, err)
+		return k, fmt.Errorf("%s: %w", name, err)
 	}
 	if k.symbols, err = files.ReadFile(name + "/symbols.txt"); err != nil {
-		t.Fatal(err)
+		return k, err
 	}
 	k.FromBTF = bytes.HasPrefix(k.symbols, []byte("0000000000000000 "))
-	return k
+	return k, nil
+}
+
+// Dialect is the language of fetch-args of the kernel, by its version: a running
+// one is asked instead.
+func (k Kernel) Dialect() fetchargs.Dialect {
+	switch v := k.Version; {
+	case v.AtLeast(6, 9):
+		return fetchargs.Dialect69
+	case v.AtLeast(5, 3):
+		return fetchargs.Dialect53
+	case v.AtLeast(4, 20):
+		return fetchargs.Dialect420
+	}
+	return fetchargs.Dialect419
 }
