@@ -37,7 +37,9 @@ var architecture = map[string][]string{
 		"kprobe", "tracefs", "fetchargs", "golang.org/x/sys/unix"},
 
 	// Declarations, one file each. They know no kernel.
-	"internal/tools": {"internal/event", "internal/packet", "internal/track"},
+	"internal/tools": {"internal/event", "internal/packet", "internal/track", "internal/dns"},
+	// Bytes of a DNS message to what is shown of it. Pure.
+	"internal/dns": {"golang.org/x/net/dns/dnsmessage"},
 	// What a tool is made of, and how it is compiled, decoded and compared. Pure.
 	"internal/event": {"fetchargs", "internal/packet", "internal/track"},
 	// Bounded memory of sockets and packets that come and go. Pure.

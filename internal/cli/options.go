@@ -109,3 +109,18 @@ func addSources(cfg *session.Config, more []event.Source) {
 	t.Events = append(slices.Clone(t.Events), more...)
 	cfg.Tool, cfg.Verify = &t, true
 }
+
+// ports are those that --port gives, or else the tool's own and those of its
+// options.
+func (o toolOptions) ports(t *event.Tool, fs *pflag.FlagSet, given []uint16) []uint16 {
+	if slices.ContainsFunc([]string{"port", "lport", "rport"}, fs.Changed) {
+		return given
+	}
+	ports := slices.Clone(t.Ports)
+	for _, opt := range t.Options {
+		if o[opt.Name].String() == "true" {
+			ports = append(ports, opt.Ports...)
+		}
+	}
+	return ports
+}

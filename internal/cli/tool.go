@@ -34,6 +34,7 @@ func (a *app) tool(t *event.Tool) *cobra.Command {
 			if err := options.expand(t, cmd.Flags()); err != nil {
 				return err
 			}
+			flags.port = options.ports(t, cmd.Flags(), flags.port)
 			cfg, err := flags.config(a, t, program)
 			if err != nil {
 				return err

@@ -140,7 +140,7 @@ func (p *Program) columns(c *Compiled, b *boundField) error {
 		if prefix != "" {
 			name = prefix + "_" + name
 		}
-		if err := p.column(c, b, i, Column{Name: name, Help: pick.Help, Kind: part.Kind, Wide: part.OnRequest || p.isWide(pick.Wide, name), Packet: b.kind.Snap != nil}, f.Hidden); err != nil {
+		if err := p.column(c, b, i, Column{Name: name, Help: pick.Help, Kind: part.Kind, Wide: part.OnRequest || p.isWide(pick.Wide, name), Packet: b.kind.Snap != nil}, f.Hidden || pick.Hidden); err != nil {
 			return err
 		}
 	}

@@ -136,11 +136,37 @@ type packetDecoder struct {
 }
 
 func (d *packetDecoder) decode(in [][]byte, out []*Value) {
-	if in[skbHead] == nil {
+	if !d.load(in) {
 		absent(out)
 		return
 	}
 	w, pkt := &d.window, &d.packet
+	for i := range d.parts {
+		v := out[i]
+		if v == nil {
+			continue
+		}
+		if v.Set = pkt.Has(d.parts[i].field); v.Set {
+			d.parts[i].get(pkt, v)
+		}
+	}
+	out[len(d.parts)].setNum(uint64(w.Len))
+	if !d.look.whole || out[len(d.parts)+1] == nil {
+		return
+	}
+	v := out[len(d.parts)+1]
+	if v.Set = pkt.Has(packet.FieldFrame); v.Set {
+		d.frame = pkt.AppendFrame(d.frame[:0], w)
+		v.SetFrame(d.frame, pkt.FrameSize, pkt.FrameLink)
+	}
+}
+
+// load decodes what was read of a packet. It reports false where nothing was.
+func (d *packetDecoder) load(in [][]byte) bool {
+	if in[skbHead] == nil {
+		return false
+	}
+	w := &d.window
 	*w = packet.Window{
 		Head: number(in[skbHead]), Data: number(in[skbData]),
 		Network: headerOffset(in[skbNetwork]), Transport: headerOffset(in[skbTransport]), Mac: headerOffset(in[skbMac]),
@@ -163,25 +189,8 @@ func (d *packetDecoder) decode(in [][]byte, out []*Value) {
 		}
 		w.Bytes = d.joined
 	}
-	pkt.Decode(w)
-	for i := range d.parts {
-		v := out[i]
-		if v == nil {
-			continue
-		}
-		if v.Set = pkt.Has(d.parts[i].field); v.Set {
-			d.parts[i].get(pkt, v)
-		}
-	}
-	out[len(d.parts)].setNum(uint64(w.Len))
-	if !d.look.whole || out[len(d.parts)+1] == nil {
-		return
-	}
-	v := out[len(d.parts)+1]
-	if v.Set = pkt.Has(packet.FieldFrame); v.Set {
-		d.frame = pkt.AppendFrame(d.frame[:0], w)
-		v.SetFrame(d.frame, pkt.FrameSize, pkt.FrameLink)
-	}
+	d.packet.Decode(w)
+	return true
 }
 
 // tag is the VLAN tag that the kernel keeps beside the frame, and whether there

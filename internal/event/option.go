@@ -15,6 +15,8 @@ type Option struct {
 	// Columns that are fetched only on request are requested by it, and others
 	// are then in the table.
 	Columns []string
+	// Ports are added to those of the tool.
+	Ports []uint16
 	// Choose, if not nil, chooses among Events by the value, and adds sources
 	// that the tool does not have. Its error is about the value.
 	Choose func(value string) (events []string, more []Source, err error)

@@ -33,6 +33,8 @@ type Tool struct {
 	// Counting, where it is not nil, is how events are counted if the flags do
 	// not say otherwise. A column that this kernel cannot give is left out.
 	Counting *Counting
+	// Ports are what --port is where none of the flags about ports is given.
+	Ports []uint16
 	// Keys are columns that are the same in all events of what Reduce puts
 	// together. Only they are filtered in the kernel: Reduce must see the
 	// other events of what is shown.
@@ -186,6 +188,8 @@ type Pick struct {
 	Name string // of the column; "" for that of the part
 	Help string // "" for that of the part
 	Wide bool   // not in the default table
+	// Hidden: not shown; for Cases, conditions and Reduce.
+	Hidden bool
 }
 
 // pick tells how the field takes a part: with all names set, and with none
@@ -196,7 +200,7 @@ func (f *Field) pick(p *Part) Pick {
 	}
 	for _, k := range f.Parts {
 		if k.Part == p.Name {
-			return Pick{Name: cmp.Or(k.Name, p.Name), Help: cmp.Or(k.Help, p.Help), Wide: k.Wide || f.Wide}
+			return Pick{Name: cmp.Or(k.Name, p.Name), Help: cmp.Or(k.Help, p.Help), Wide: k.Wide || f.Wide, Hidden: k.Hidden}
 		}
 	}
 	return Pick{}

@@ -6,4 +6,4 @@ import (
 	"github.com/skprobe/skprobe/internal/cli/clitest"
 )
 
-func TestMain(m *testing.M) { clitest.Main(m, nil) }
+func TestMain(m *testing.M) { clitest.Main(m, map[string]clitest.Program{"resolve": resolve}) }

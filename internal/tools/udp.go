@@ -1,6 +1,10 @@
 package tools
 
-import "github.com/skprobe/skprobe/internal/event"
+import (
+	"slices"
+
+	"github.com/skprobe/skprobe/internal/event"
+)
 
 var _ = add(event.Tool{
 	Name:  "udp",
@@ -44,38 +48,43 @@ skprobe udp --send --where 'rport == 53'`,
 		Name:  "udp.recvmsg",
 		Flag:  "recv",
 		Short: "a datagram is received by a process",
-		Probes: []event.Probe{{
-			// Called for each datagram whose data went to user space, by
-			// udp_recvmsg and udpv6_recvmsg, in the receiver's context. len
-			// is what recvmsg returns, and negative for MSG_PEEK. A peek of no
-			// byte is told from a receive by the queue's own reference.
-			Funcs:   []string{"skb_consume_udp"},
-			NonNull: []string{"sk", "skb"},
-			Only:    []event.Cond{{Field: "taken", Op: event.AtLeast, Num: 1}},
-			Fields: []event.Field{
-				{Expr: "sk", Kind: event.Sock, Parts: udpSock},
-				{Expr: "skb", Kind: event.Received(), Parts: udpSender},
-				{Name: "ret", Expr: "len", Kind: event.Int, Hidden: true},
-				{Name: "users", Expr: "skb->users.refs.counter ?? skb->users.counter", Kind: event.Int, Hidden: true},
-				{Name: "taken", Hidden: true, Cases: []event.Case{
-					{If: []event.Cond{{Field: "ret", Op: event.AtLeast, Num: 1}}, From: "ret"},
-					{If: []event.Cond{{Field: "ret", Op: event.Equals, Num: 0}, {Field: "users", Op: event.Equals, Num: 1}}, From: "users"},
-				}},
-				{Name: "size", Expr: "len", Kind: event.Size},
-				event.NetNS("sk"),
-			},
-			Else: []event.Probe{udpReceived("udp_recvmsg", false), udpReceived("udpv6_recvmsg", true)},
-		}},
+		Probes: []event.Probe{udpTaken(
+			[]event.Field{{Expr: "sk", Kind: event.Sock, Parts: udpSock}},
+			[]event.Field{{Expr: "skb", Kind: event.Received(), Parts: udpSender}},
+			func(size string) []event.Field { return []event.Field{{Name: "size", Expr: size, Kind: event.Size}} })},
 	}},
 	Columns: []string{"family", "laddr", "lport", "raddr", "rport", "size", "dest", "sock_raddr", "sock_rport"},
 })
+
+// udpTaken is a datagram that a process receives, with fields of its socket sk, of
+// its packet skb, and of its size.
+func udpTaken(sock, packet []event.Field, sized func(size string) []event.Field) event.Probe {
+	return event.Probe{
+		// Called for each datagram whose data went to user space, by
+		// udp_recvmsg and udpv6_recvmsg, in the receiver's context. len
+		// is what recvmsg returns, and negative for MSG_PEEK. A peek of no
+		// byte is told from a receive by the queue's own reference.
+		Funcs:   []string{"skb_consume_udp"},
+		NonNull: []string{"sk", "skb"},
+		Only:    []event.Cond{{Field: "taken", Op: event.AtLeast, Num: 1}},
+		Fields: slices.Concat(sock, packet, []event.Field{
+			{Name: "ret", Expr: "len", Kind: event.Int, Hidden: true},
+			{Name: "users", Expr: "skb->users.refs.counter ?? skb->users.counter", Kind: event.Int, Hidden: true},
+			{Name: "taken", Hidden: true, Cases: []event.Case{
+				{If: []event.Cond{{Field: "ret", Op: event.AtLeast, Num: 1}}, From: "ret"},
+				{If: []event.Cond{{Field: "ret", Op: event.Equals, Num: 0}, {Field: "users", Op: event.Equals, Num: 1}}, From: "users"},
+			}},
+		}, sized("len"), []event.Field{event.NetNS("sk")}),
+		Else: []event.Probe{udpReceived("udp_recvmsg", false, sock, packet, sized), udpReceived("udpv6_recvmsg", true, sock, packet, sized)},
+	}
+}
 
 // udpReceived is a receive on kernels before 4.10, where no function has all of
 // it: the call tells whether it was a peek and what it returns, and the packet,
 // which alone knows the sender if the caller does not ask for it, is given back
 // in between. Other things than datagrams, such as errors, are not given back
 // in this way.
-func udpReceived(fn string, optional bool) event.Probe {
+func udpReceived(fn string, optional bool, sock, packet []event.Field, sized func(size string) []event.Field) event.Probe {
 	return event.Probe{
 		Funcs:    []string{fn},
 		NonNull:  []string{"sk"},
@@ -85,19 +94,13 @@ func udpReceived(fn string, optional bool) event.Probe {
 			// The name with __ is that of 4.7 to 4.9.
 			Funcs:   []string{"skb_free_datagram_locked", "__skb_free_datagram_locked"},
 			NonNull: []string{"skb"},
-			Fields: []event.Field{
-				{Name: "skb", Expr: "skb", Kind: event.Pointer, Hidden: true},
-				{Expr: "skb", Kind: event.Received(), Parts: udpSender},
-			},
+			Fields:  append([]event.Field{{Name: "skb", Expr: "skb", Kind: event.Pointer, Hidden: true}}, packet...),
 		},
 		Only: []event.Cond{{Field: "skb", Op: event.NotEquals}, {Field: "peek", Op: event.Equals}, {Field: "ret", Op: event.AtLeast}},
-		Fields: []event.Field{
-			{Expr: "sk", Kind: event.Sock, Parts: udpSock},
+		Fields: slices.Concat(sock, []event.Field{
 			{Name: "peek", Expr: "(flags >> 1) & 1", Kind: event.Uint, Hidden: true}, // MSG_PEEK, include/linux/socket.h
 			{Name: "ret", Expr: "$retval", Kind: event.Int, Hidden: true},
-			{Name: "size", Expr: "$retval", Kind: event.Size},
-			event.NetNS("sk"),
-		},
+		}, sized("$retval"), []event.Field{event.NetNS("sk")}),
 	}
 }
 
