@@ -139,6 +139,40 @@ func TestUnusedComparison(t *testing.T) {
 	}
 }
 
+// TestInterruptHasNoTask holds what the flags of a record say of its task.
+func TestInterruptHasNoTask(t *testing.T) {
+	p, err := event.Compile(everything(), nil, nil, newWorld().kernel(fetchargs.Dialect53))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := p.Probes[0]
+	if err := c.Build(""); err != nil {
+		t.Fatal(err)
+	}
+	bind(t, c)
+	m, ev := newMachine(1), p.NewEvent()
+	m.fill()
+	rec := m.record(c.Entry, false, make([]byte, 4096))
+	for _, tt := range []struct {
+		what  string
+		flags byte
+		task  bool
+	}{
+		{"a task", 0, true},
+		{"a task that held off interrupts, and is to be taken off its CPU", 0x01 | 0x04 | 0x20, true},
+		{"a task that held off softirqs, from 6.2", 0x80, true},
+		{"a softirq", 0x10, false},
+		{"a hardirq", 0x08, false},
+		{"a breakpoint in a task", 0x40 | 0x08 | 0x01, true},
+		{"a breakpoint in a softirq", 0x40 | 0x10 | 0x08 | 0x01, false},
+	} {
+		rec[2] = tt.flags
+		if _, err := c.Decode(c.Entry, 1, rec, ev); err != nil || ev.Task != tt.task {
+			t.Errorf("%s: the event has a task: %t (%v)", tt.what, ev.Task, err)
+		}
+	}
+}
+
 func TestSoftirqHasNoTask(t *testing.T) {
 	w := newWorld()
 	for _, softirq := range []bool{false, true} {

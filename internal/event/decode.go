@@ -84,12 +84,26 @@ func Thread(record []byte, cpu uint32) uint32 {
 
 // Bits of common_flags in a record: TRACE_FLAG_HARDIRQ, _SOFTIRQ and _NMI
 // (kernel/trace/trace.h, include/linux/trace_events.h; the last from 4.9).
-const irqFlags = 0x08 | 0x10 | 0x40
+const (
+	inHardirq = 0x08
+	inSoftirq = 0x10
+	inNMI     = 0x40
+)
 
 // interrupts tells that a record was made in an interrupt, whose current task is
 // a bystander. Before 4.9 the flag for softirqs is set while they are only held
-// off too.
-func interrupts(record []byte) bool { return len(record) > 2 && record[2]&irqFlags != 0 }
+// off too. A kprobe that is a breakpoint (it is not yet, or cannot be, a call or
+// a jump) is handled as an NMI from 5.8 on x86, which counts as a hardirq too
+// (irqentry_nmi_enter): then neither flag says where the breakpoint was.
+func interrupts(record []byte) bool {
+	if len(record) <= 2 {
+		return false
+	}
+	if record[2]&inNMI != 0 {
+		return record[2]&inSoftirq != 0
+	}
+	return record[2]&(inHardirq|inSoftirq) != 0
+}
 
 // Decode fills ev's values from a record of half h, made by a [Thread] at ev.Mono. ok is
 // false where the event is not complete: a function was entered, or one
