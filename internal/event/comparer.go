@@ -29,10 +29,12 @@ func (c *Compiled) Compare(field string, op Op, operand Operand) (text string, e
 func (c *Compiled) compare(field string, op Op, operand Operand) (text string, exact, ok bool) {
 	switch field {
 	case "comm":
-		if c.Softirq || !c.dialect.CommFilter || operand.Text == "" || op > Ne || strings.ContainsFunc(operand.Text, notInFilter) {
+		// In an interrupt the kernel compares the name of a bystander, and the
+		// event has none: it is only sure of what does not have that name.
+		if c.Softirq || !c.dialect.CommFilter || operand.Text == "" || op != Eq || strings.ContainsFunc(operand.Text, notInFilter) {
 			return "", false, false
 		}
-		return fmt.Sprintf("comm %s \"%s\"", op, operand.Text), true, true
+		return fmt.Sprintf("comm %s \"%s\"", op, operand.Text), false, true
 	case "cpu":
 		if !c.dialect.CommFilter || operand.Num < 0 || operand.Num > math.MaxInt32 {
 			return "", false, false
