@@ -120,7 +120,7 @@ func TestBadProbe(t *testing.T) {
 		probeBad(2, "udp_sendmsg%retrn", "%return"),
 		probeBad(2, "udp_sendmsg+x", "a number of bytes"),
 		probeBad(2, "udp_sendmsg+4 len", `"len" cannot be named: at udp_sendmsg+4`, "registers"),
-		probeBad(3, "udp_sendmsg+9999999 %dx", "udp_sendmsg+9999999: the kernel refuses it"),
+		probeBad(3, "udp_sendmsg+9999999 "+register(2), "udp_sendmsg+9999999: the kernel refuses it"),
 		probeBad(2, "udp_sendmsg lenn", `no parameter "lenn"; it has sk, msg, len; did you mean "len"?`),
 		probeBad(2, "udp_sendmsg sk->__sk_common.skc_dprt", `struct sock_common has no member "skc_dprt"`, `did you mean "skc_dport"`),
 		probeBad(2, "udp_sendmsg len:foo", `unknown kind "foo"; kinds are uint`),
@@ -164,7 +164,7 @@ func TestSuffixed(t *testing.T) {
 	t.Logf("%s is there only as %s", base, whole)
 	probeBad(2, base+" nosuch", "the compiler made", "registers").run(t)
 	probeBad(2, whole+" nosuch", "the compiler made", "registers").run(t)
-	clitest.Do(t, "probe", "--duration", "1ns", base+" %di").OK()
+	clitest.Do(t, "probe", "--duration", "1ns", base+" "+register(0)).OK()
 	clitest.Do(t, "probe", "--duration", "1ns", whole).OK()
 	nothingLeft(t)
 }

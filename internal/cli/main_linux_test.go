@@ -30,6 +30,14 @@ func needs(t testing.TB) {
 	testkernel.Needs(t, testkernel.Root, testkernel.Tracefs, testkernel.Kprobes, testkernel.BTF, testkernel.Symbol("udp_sendmsg"))
 }
 
+// register is where this machine passes the n-th parameter.
+func register(n int) string {
+	if runtime.GOARCH == "amd64" {
+		return []string{"%di", "%si", "%dx"}[n]
+	}
+	return fmt.Sprintf("%%x%d", n)
+}
+
 // traffic is a program to be traced. Each argument is something to do:
 //
 //	send+127.0.0.1:9+20   send 20 bytes there

@@ -142,11 +142,8 @@ func TestProbeFields(t *testing.T) {
 		"protocol=sk->sk_protocol", "mark=sk->sk_mark",
 		"send=sk->__sk_common.skc_prot->sendmsg", "prot=sk->__sk_common.skc_prot:symbol", "name=sk->__sk_common.skc_prot->name:char",
 		"addr=&sk->__sk_common.skc_family", "sk:pointer", "next=sk+1:pointer",
-		"jiffies=@jiffies", "sp=$stack:hex", "ret=$stack0:symbol", "arg=%dx", "comm2=$comm:string",
+		"jiffies=@jiffies", "sp=$stack:hex", "ret=$stack0:symbol", "arg=" + register(2), "comm2=$comm:string",
 	}, " ")
-	if runtime.GOARCH != "amd64" {
-		probe = strings.Replace(probe, "%dx", "%x2", 1)
-	}
 	r := clitest.Start(t, "probe", "--format", "json", probe, "--pid", fmt.Sprint(os.Getpid()))
 	for i := range 2 {
 		if err := unix.Sendto(plain, make([]byte, 10+i), 0, &unix.SockaddrInet4{Addr: [4]byte{127, 1, 2, 3}, Port: 5001}); err != nil {
@@ -295,13 +292,11 @@ func TestProbeTCP(t *testing.T) {
 func TestProbeOffset(t *testing.T) {
 	needs(t)
 	testkernel.NetNS(t)
-	if runtime.GOARCH != "amd64" {
-		t.Skip("the first instructions are known for amd64 only")
-	}
 	fd := udpSocket(t, unix.AF_INET)
-	// After the call of ftrace, which is 5 bytes, and maybe endbr64, which is 4.
-	for _, off := range []int{5, 9} {
-		r := clitest.Begin(t, "probe", "--format", "json", "--duration", "2s", fmt.Sprintf("udp_sendmsg+%d len=%%dx family=((struct sock *)%%di)->__sk_common.skc_family:family", off))
+	// After the call of ftrace, which is 5 bytes, and maybe endbr64, which is 4;
+	// or on arm64 two instructions and maybe bti.
+	for _, off := range map[string][]int{"amd64": {5, 9}, "arm64": {8, 12}}[runtime.GOARCH] {
+		r := clitest.Begin(t, "probe", "--format", "json", "--duration", "2s", fmt.Sprintf("udp_sendmsg+%d len=%s family=((struct sock *)%s)->__sk_common.skc_family:family", off, register(2), register(0)))
 		r.Until("it is armed or refused", func() bool { return r.Ended() || r.IsArmed() })
 		if r.Ended() {
 			r.Wait().Is(3)
