@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,6 +16,7 @@ import (
 type apt struct {
 	dir     string
 	options []string
+	known   map[string][]stanza // offered versions by name, the newest first, as far as it was asked for them
 }
 
 // listsAge is how long fetched package lists are good for.
@@ -80,36 +82,62 @@ func (a *apt) run(dir, program string, args ...string) (string, error) {
 // errNotOffered says that the suite has no such package or version.
 var errNotOffered = errors.New("not offered by the mirror")
 
+// load asks for some packages at a time: apt needs a second for each question.
+func (a *apt) load(names ...string) error {
+	if a.known == nil {
+		a.known = map[string][]stanza{}
+	}
+	names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return a.known[n] != nil })
+	if len(names) == 0 {
+		return nil
+	}
+	out, err := a.run("", "apt-cache", append([]string{"show"}, names...)...)
+	if err != nil && !strings.Contains(err.Error(), "No packages found") {
+		return err
+	}
+	for _, n := range names {
+		a.known[n] = []stanza{} // where it is not offered
+	}
+	for _, s := range parseStanzas(out) {
+		a.known[s["Package"]] = append(a.known[s["Package"]], s)
+	}
+	return nil
+}
+
 // Show returns the newest offered version of a package, or exactly the one asked for when version is not empty.
 func (a *apt) Show(name, version string) (stanza, error) {
-	out, err := a.run("", "apt-cache", "show", name)
-	if err != nil && strings.Contains(err.Error(), "No packages found") {
-		return nil, fmt.Errorf("%s: %w", name, errNotOffered)
-	}
-	if err != nil {
+	if err := a.load(name); err != nil {
 		return nil, err
 	}
-	for _, s := range parseStanzas(out) { // apt lists the newest first
+	for _, s := range a.known[name] {
 		if version == "" || s["Version"] == version {
 			return s, nil
 		}
 	}
-	return nil, fmt.Errorf("%s %s: %w", name, version, errNotOffered)
+	return nil, fmt.Errorf("%s: %w", strings.TrimSpace(name+" "+version), errNotOffered)
 }
 
-// Download fetches one package into an empty folder and returns the file. Apt has checked it against the signed index.
-func (a *apt) Download(dir string, p pkg) (string, error) {
+// Download fetches packages into a folder and returns their files. Apt has checked them against the signed index.
+func (a *apt) Download(dir string, packages []pkg) ([]string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
+		return nil, err
 	}
-	if _, err := a.run(dir, "apt-get", "download", p.Name+"="+p.Version); err != nil {
-		return "", err
+	args := []string{"download"}
+	for _, p := range packages {
+		args = append(args, p.Name+"="+p.Version)
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.deb"))
-	if err != nil || len(files) != 1 {
-		return "", fmt.Errorf("apt-get download %s left %d files", p.Name, len(files))
+	if _, err := a.run(dir, "apt-get", args...); err != nil {
+		return nil, err
 	}
-	return files[0], nil
+	var files []string
+	for _, p := range packages {
+		found, err := filepath.Glob(filepath.Join(dir, p.Name+"_*.deb"))
+		if err != nil || len(found) != 1 {
+			return nil, fmt.Errorf("apt-get download %s left %d files", p.Name, len(found))
+		}
+		files = append(files, found[0])
+	}
+	return files, nil
 }
 
 // A stanza is one paragraph of a package index.
@@ -120,7 +148,7 @@ func (s stanza) pkg() pkg { return pkg{s["Package"], s["Version"], s["SHA256"]} 
 // depends returns the names of the packages that it depends on, without versions and alternatives.
 func (s stanza) depends() []string {
 	var names []string
-	for d := range strings.SplitSeq(s["Depends"], ",") {
+	for d := range strings.SplitSeq(s["Pre-Depends"]+","+s["Depends"], ",") {
 		if f := strings.Fields(d); len(f) > 0 {
 			names = append(names, f[0])
 		}

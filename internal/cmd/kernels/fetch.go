@@ -15,7 +15,7 @@ import (
 // fetch returns the folder of the unpacked kernel, which it makes if the cache has it not. When the mirror no longer has the
 // listed version (Debian removes old ones), it takes the newest and says so.
 func fetch(cache string, k kernel) (string, error) {
-	dir := kernelDir(cache, k.Packages)
+	dir := dirOf(cache, k)
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -24,25 +24,30 @@ func fetch(cache string, k kernel) (string, error) {
 		return "", err
 	}
 	if err := checkListed(a, k); errors.Is(err, errNotOffered) {
+		gone := err
 		packages, err := newest(cache, k)
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(os.Stderr, "kernels: WARNING: %s: %s %s is no longer offered by %s; taking %s %s (kernels -update rewrites the list)\n",
-			k.Key, k.Packages[0].Name, k.Packages[0].Version, k.Suite, packages[0].Name, packages[0].Version)
+		fmt.Fprintf(os.Stderr, "kernels: WARNING: %s: %v: a listed version is gone; taking the newest that %s has (kernels -update rewrites the list)\n",
+			k.Key, gone, k.Suite)
 		k.Packages = packages
 	} else if err != nil {
 		return "", err
 	}
-	dir = kernelDir(cache, k.Packages)
+	dir = dirOf(cache, k)
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
 	return dir, unpack(a, dir, k.Packages)
 }
 
-func kernelDir(cache string, packages []pkg) string {
-	return filepath.Join(cache, "kernels", packages[0].Name+"_"+packages[0].Version)
+// dirOf is where an entry's packages are unpacked.
+func dirOf(cache string, k kernel) string {
+	if k.isPrograms() {
+		return programsDir(cache, k)
+	}
+	return filepath.Join(cache, "kernels", k.Packages[0].Name+"_"+k.Packages[0].Version)
 }
 
 func aptFor(cache string, k kernel) (*apt, error) {
@@ -51,6 +56,13 @@ func aptFor(cache string, k kernel) (*apt, error) {
 
 // checkListed compares the list with the signed index before anything is downloaded.
 func checkListed(a *apt, k kernel) error {
+	var names []string
+	for _, p := range k.Packages {
+		names = append(names, p.Name)
+	}
+	if err := a.load(names...); err != nil {
+		return err
+	}
 	for _, p := range k.Packages {
 		s, err := a.Show(p.Name, p.Version)
 		if err != nil {
@@ -66,6 +78,9 @@ func checkListed(a *apt, k kernel) error {
 // newest finds the packages of the suite's current cloud kernel: the one that the meta package depends on; from 7.x on that
 // one holds nothing and depends on a package for each part.
 func newest(cache string, k kernel) ([]pkg, error) {
+	if k.isPrograms() {
+		return newestPrograms(cache, k)
+	}
 	a, err := aptFor(cache, k)
 	if err != nil {
 		return nil, err
@@ -117,12 +132,13 @@ func unpack(a *apt, dir string, packages []pkg) error {
 	}
 	defer os.RemoveAll(tmp)
 	root := filepath.Join(tmp, "root")
-	for _, p := range packages {
-		fmt.Fprintf(os.Stderr, "kernels: fetching %s %s\n", p.Name, p.Version)
-		deb, err := a.Download(filepath.Join(tmp, p.Name), p)
-		if err != nil {
-			return err
-		}
+	fmt.Fprintf(os.Stderr, "kernels: fetching %s %s and %d more\n", packages[0].Name, packages[0].Version, len(packages)-1)
+	debs, err := a.Download(filepath.Join(tmp, "debs"), packages)
+	if err != nil {
+		return err
+	}
+	for i, p := range packages {
+		deb := debs[i]
 		if sum, err := fileSHA256(deb); err != nil {
 			return err
 		} else if sum != p.SHA256 {
@@ -132,8 +148,10 @@ func unpack(a *apt, dir string, packages []pkg) error {
 			return fmt.Errorf("dpkg-deb -x %s: %w: %s", deb, err, out)
 		}
 	}
-	if err := depmod(root); err != nil {
-		return err
+	if hasModules(root) {
+		if err := depmod(root); err != nil {
+			return err
+		}
 	}
 	if err := os.Chmod(root, 0o755); err != nil {
 		return err
@@ -143,6 +161,15 @@ func unpack(a *apt, dir string, packages []pkg) error {
 		return nil // another process was faster
 	}
 	return err
+}
+
+func hasModules(root string) bool {
+	for _, lib := range []string{"lib/modules", "usr/lib/modules"} {
+		if _, err := os.Stat(filepath.Join(root, lib)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // depmod writes modules.dep, which no package has.
@@ -164,6 +191,12 @@ func depmod(root string) error {
 		return fmt.Errorf("depmod (package kmod): %w: %s", err, out)
 	}
 	return nil
+}
+
+// digest is a short name for a text.
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:6])
 }
 
 func fileSHA256(name string) (string, error) {

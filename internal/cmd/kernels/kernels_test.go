@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,25 +11,44 @@ import (
 
 // TestList holds the list to its own format, so that -update changes only what has changed.
 func TestList(t *testing.T) {
-	text, err := os.ReadFile("kernels.txt")
+	for _, file := range []string{"kernels.txt", "programs.txt"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kernels, err := parseList(string(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(text), formatList(kernels)); diff != "" {
+			t.Error(diff)
+		}
+		for _, k := range kernels {
+			for _, p := range k.Packages {
+				if len(p.SHA256) != 64 {
+					t.Errorf("%s: sha256 %q", p.Name, p.SHA256)
+				}
+				if !k.isPrograms() && !strings.HasPrefix(p.Version, series(k.Key)) {
+					t.Errorf("%s is listed with version %s", k.Key, p.Version)
+				}
+			}
+		}
+	}
+}
+
+// What this machine's programs are is listed for the other architectures too.
+func TestPrograms(t *testing.T) {
+	packages, err := setupPackages("../../../scripts/setup")
 	if err != nil {
 		t.Fatal(err)
 	}
-	kernels, err := parseList(string(text))
+	text, err := os.ReadFile("programs.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(text), formatList(kernels)); diff != "" {
-		t.Error(diff)
-	}
-	for _, k := range kernels {
-		for _, p := range k.Packages {
-			if len(p.SHA256) != 64 {
-				t.Errorf("%s: sha256 %q", p.Name, p.SHA256)
-			}
-			if !strings.HasPrefix(p.Version, series(k.Key)) {
-				t.Errorf("%s is listed with version %s", k.Key, p.Version)
-			}
+	for _, p := range append(packages, alsoNeeded...) {
+		if !slices.Contains(hostOnly, p) && !strings.Contains(string(text), " "+p+" ") {
+			t.Errorf("%s is not in programs.txt: go run ./internal/cmd/kernels -list internal/cmd/kernels/programs.txt -update", p)
 		}
 	}
 }

@@ -16,7 +16,7 @@ type kernel struct {
 // A pkg is one exact package file.
 type pkg struct{ Name, Version, SHA256 string }
 
-const listHead = `# The kernels that the tests run on. Rewritten by: go run ./internal/cmd/kernels -update
+const listHead = `# What the tests run on. Rewritten by: go run ./internal/cmd/kernels -update, with -list FILE for another file than kernels.txt
 #
 # key  suite  architecture  package  version  sha256 of the .deb
 # A kernel that comes in several packages has a line for each.

@@ -4,6 +4,8 @@
 //	kernels -keys       print the keys of kernels.txt, one a line
 //	kernels -update     rewrite kernels.txt with the newest version of each
 //
+// -list FILE names another list than kernels.txt: programs.txt has the programs for guests of another architecture.
+//
 // The packages come from the Debian mirror that this machine's apt uses (SKPROBE_MIRROR and
 // SKPROBE_SECURITY_MIRROR override it), through an apt configuration of our own: nothing of the machine's is changed, no rights
 // are needed, and apt verifies the signatures. The cache is SKPROBE_CACHE, or skprobe in the user's cache folder.

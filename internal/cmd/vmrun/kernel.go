@@ -20,6 +20,8 @@ type kernel struct {
 	Release string // what uname -r will say
 	Arch    string // Go's name: amd64 or arm64
 	modules string // the folder of modules.dep
+
+	programs string // the folder of programs that are made for it, "" for this machine's own
 }
 
 // openKernel finds the one kernel below dir.

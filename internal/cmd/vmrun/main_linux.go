@@ -36,6 +36,7 @@ const statusOwnFailure = 125
 // options are vmrun's flags.
 type options struct {
 	kernel    string
+	sysroot   string
 	init      string
 	smp       int
 	memory    string
@@ -80,6 +81,7 @@ func parseFlags(argv []string) (*options, error) {
 	o := &options{}
 	f := flag.NewFlagSet("vmrun", flag.ContinueOnError)
 	f.StringVar(&o.kernel, "kernel", os.Getenv("SKPROBE_KERNEL"), "`folder` of an unpacked kernel package")
+	f.StringVar(&o.sysroot, "sysroot", "", "`folder` with programs and libraries for the guest's architecture, if that is not this machine's")
 	f.StringVar(&o.init, "init", "/proc/self/exe", "vmrun built for the guest's architecture, if that is not this machine's")
 	f.IntVar(&o.smp, "smp", 2, "number of processors")
 	f.StringVar(&o.memory, "m", "1G", "memory")
@@ -135,6 +137,7 @@ func runJob(ctx context.Context, o *options) (int, error) {
 	if err != nil {
 		return statusOwnFailure, err
 	}
+	k.programs = o.sysroot
 	m, err := machineFor(k.Arch)
 	if err != nil {
 		return statusOwnFailure, err
@@ -171,7 +174,7 @@ func pack(initrd string, k *kernel, o *options) (*job, error) {
 }
 
 func fill(a *archive, k *kernel, o *options) (*job, error) {
-	if libs, err := sharedLibraries(o.init, k.Arch); err != nil {
+	if libs, err := k.sharedLibraries(o.init); err != nil {
 		return nil, fmt.Errorf("the guest's init: %w; for another architecture give -init with a vmrun built for it", err)
 	} else if len(libs) > 0 {
 		return nil, errors.New("vmrun itself is dynamically linked and cannot be the guest's init: build it with CGO_ENABLED=0")
@@ -179,7 +182,7 @@ func fill(a *archive, k *kernel, o *options) (*job, error) {
 	a.File("init", o.init)
 
 	j := &job{Tracefs: !o.noTracefs, Env: guestEnv(os.Environ())}
-	if k.Arch != runtime.GOARCH {
+	if k.Arch != runtime.GOARCH && k.programs == "" {
 		j.Env = append(j.Env, "SKPROBE_VM_PROGRAMS=none") // this machine's do not run there
 	}
 	for _, p := range o.files { // first, so that they win over what is added below

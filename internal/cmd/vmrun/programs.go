@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -33,17 +34,65 @@ func guestPath(host string) string {
 	return host
 }
 
-// addProgram takes a program of the host and what it needs to run: its interpreter if it is a script, its
-// shared libraries, and what dlopened knows about it. It returns the program's path in the guest.
+// alternatives are names that update-alternatives gives programs when a package is installed, which one that was unpacked is not.
+var alternatives = map[string]string{"nc": "nc.openbsd"}
+
+// lookPath finds a program: by its path in the guest, and the file that is to be there.
+func (k *kernel) lookPath(name string) (guest, host string, err error) {
+	if k.programs == "" || strings.Contains(name, "/") && !exists(k.programs+name) {
+		if host, err = exec.LookPath(name); err == nil {
+			host, err = filepath.Abs(host)
+		}
+		return guestPath(host), host, err
+	}
+	if strings.Contains(name, "/") {
+		return guestPath(name), k.programs + name, nil
+	}
+	for _, dir := range []string{"/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"} {
+		for _, file := range []string{name, alternatives[name]} {
+			if file != "" && exists(k.programs+dir+file) {
+				return guestPath(dir + name), k.programs + dir + file, nil
+			}
+		}
+	}
+	return "", "", &exec.Error{Name: name, Err: exec.ErrNotFound}
+}
+
+// exists tells whether there is a file; a link may lead nowhere as long as it is not followed in the folder that it is meant for.
+func exists(file string) bool {
+	_, err := os.Lstat(file)
+	return err == nil
+}
+
+// follow follows links as they are meant below the folder of the guest's programs.
+func (k *kernel) follow(file string) (string, error) {
+	for range 10 {
+		target, err := os.Readlink(file)
+		if err != nil {
+			return file, nil // no link
+		}
+		if filepath.IsAbs(target) {
+			file = k.programs + target
+		} else {
+			file = filepath.Join(filepath.Dir(file), target)
+		}
+	}
+	return "", fmt.Errorf("%s: too many links", file)
+}
+
+// addProgram takes a program of the host, or of those that are made for the kernel, and what it needs to run: its interpreter if it is a
+// script, its shared libraries, and what dlopened knows about it. It returns the program's path in the guest.
 func addProgram(a *archive, k *kernel, name string) (string, error) {
-	host, err := exec.LookPath(name)
+	guest, host, err := k.lookPath(name)
+	if err != nil && k.programs != "" {
+		return "", fmt.Errorf("%w (the programs in %s are listed in internal/cmd/kernels/programs.txt)", err, k.programs)
+	}
 	if err != nil {
 		return "", fmt.Errorf("%w (install it on this machine: the guest's programs are copies of the host's)", err)
 	}
-	if host, err = filepath.Abs(host); err != nil {
+	if host, err = k.follow(host); err != nil {
 		return "", err
 	}
-	guest := guestPath(host)
 	a.File(guest, host)
 	if interpreter, err := shebang(host); err != nil {
 		return "", err
@@ -53,22 +102,26 @@ func addProgram(a *archive, k *kernel, name string) (string, error) {
 	} else if interpreter != "" {
 		return guest, nil
 	}
-	libs, err := sharedLibraries(host, k.Arch)
+	libs, err := k.sharedLibraries(host)
 	if err != nil {
 		return "", err
 	}
 	for _, lib := range libs {
-		a.File(guestPath(lib), lib)
+		file, err := k.follow(lib)
+		if err != nil {
+			return "", err
+		}
+		a.File(guestPath(strings.TrimPrefix(lib, k.programs)), file)
 	}
 	if len(libs) > 0 {
 		for _, pattern := range nameService {
-			if err := addGlob(a, pattern); err != nil {
+			if err := k.addGlob(a, pattern); err != nil {
 				return "", err
 			}
 		}
 	}
-	for _, pattern := range dlopened[filepath.Base(host)] {
-		if err := addGlob(a, pattern); err != nil {
+	for _, pattern := range dlopened[filepath.Base(guest)] {
+		if err := k.addGlob(a, pattern); err != nil {
 			return "", err
 		}
 	}
@@ -101,27 +154,81 @@ func shebang(file string) (string, error) {
 var machines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 
 // sharedLibraries returns the libraries, and the dynamic linker, that a program is started with; none for a static one.
-func sharedLibraries(file, arch string) ([]string, error) {
+func (k *kernel) sharedLibraries(file string) ([]string, error) {
 	f, err := elf.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("%s is neither a script nor an ELF program: %w", file, err)
 	}
 	defer f.Close()
-	if f.Machine != machines[arch] {
-		return nil, fmt.Errorf("%s is made for %v and the guest's kernel for %s", file, f.Machine, arch)
+	if f.Machine != machines[k.Arch] {
+		return nil, fmt.Errorf("%s is made for %v and the guest's kernel for %s", file, f.Machine, k.Arch)
 	}
-	dynamic := false
 	for _, p := range f.Progs {
-		dynamic = dynamic || p.Type == elf.PT_INTERP
+		if p.Type != elf.PT_INTERP {
+			continue
+		}
+		if k.programs != "" {
+			return k.neededLibraries(f, p)
+		}
+		out, err := exec.Command("ldd", file).Output()
+		if err != nil {
+			return nil, fmt.Errorf("ldd %s: %w (for another architecture, build it with CGO_ENABLED=0, or give -sysroot)", file, err)
+		}
+		return parseLdd(file, string(out))
 	}
-	if !dynamic {
-		return nil, nil
-	}
-	out, err := exec.Command("ldd", file).Output()
+	return nil, nil
+}
+
+// neededLibraries is what ldd does, for programs that do not run here.
+func (k *kernel) neededLibraries(f *elf.File, interp *elf.Prog) ([]string, error) {
+	linker, err := io.ReadAll(interp.Open())
 	if err != nil {
-		return nil, fmt.Errorf("ldd %s: %w (for another architecture, build it with CGO_ENABLED=0)", file, err)
+		return nil, err
 	}
-	return parseLdd(file, string(out))
+	libs := []string{k.programs + strings.TrimRight(string(linker), "\x00")}
+	wanted, err := f.ImportedLibraries()
+	if err != nil {
+		return nil, err
+	}
+	for i := 0; i < len(wanted); i++ {
+		lib := k.findLibrary(wanted[i])
+		if lib == "" {
+			return nil, fmt.Errorf("no %s in %s", wanted[i], k.programs)
+		}
+		if slices.Contains(libs, lib) {
+			continue
+		}
+		libs = append(libs, lib)
+		file, err := k.follow(lib)
+		if err != nil {
+			return nil, err
+		}
+		more, err := importedLibraries(file)
+		if err != nil {
+			return nil, err
+		}
+		wanted = append(wanted, more...)
+	}
+	return libs, nil
+}
+
+func importedLibraries(file string) ([]string, error) {
+	f, err := elf.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.ImportedLibraries()
+}
+
+// findLibrary looks where Debian's dynamic linker does.
+func (k *kernel) findLibrary(name string) string {
+	for _, pattern := range []string{"/lib/*-linux-gnu/", "/usr/lib/*-linux-gnu/", "/lib/", "/usr/lib/"} {
+		if found, err := filepath.Glob(k.programs + pattern + name); err == nil && len(found) > 0 {
+			return found[0]
+		}
+	}
+	return ""
 }
 
 // parseLdd reads the two forms of ldd's lines that name a file:
@@ -145,13 +252,13 @@ func parseLdd(file, out string) ([]string, error) {
 	return libs, nil
 }
 
-func addGlob(a *archive, pattern string) error {
-	found, err := filepath.Glob(pattern)
+func (k *kernel) addGlob(a *archive, pattern string) error {
+	found, err := filepath.Glob(k.programs + pattern)
 	if err != nil {
 		return err
 	}
 	for _, path := range found {
-		if err := addTree(a, guestPath(path), path); err != nil {
+		if err := addTree(a, guestPath(strings.TrimPrefix(path, k.programs)), path); err != nil {
 			return err
 		}
 	}

@@ -48,16 +48,17 @@ func addBase(a *archive, k *kernel) error {
 // addBusybox gives the guest a shell and the usual small commands, if this machine has a static busybox for the guest's architecture.
 // A guest that runs test binaries only does without.
 func addBusybox(a *archive, k *kernel) error {
-	host, err := exec.LookPath("busybox")
+	_, host, err := k.lookPath("busybox")
 	if err != nil {
 		return nil
 	}
-	if libs, err := sharedLibraries(host, k.Arch); err != nil || len(libs) > 0 {
+	if libs, err := k.sharedLibraries(host); err != nil || len(libs) > 0 {
 		return nil
 	}
-	out, err := exec.Command(host, "--list").Output()
+	// This machine's has the same commands as one for another architecture.
+	out, err := exec.Command("busybox", "--list").Output()
 	if err != nil {
-		return fmt.Errorf("%s --list: %w", host, err)
+		return fmt.Errorf("busybox --list: %w", err)
 	}
 	a.File("usr/bin/busybox", host)
 	for _, applet := range strings.Fields(string(out)) {
