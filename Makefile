@@ -5,7 +5,7 @@ RUN ?=
 FUZZTIME ?= 30s
 BENCH ?= decode one two
 
-.PHONY: all test test-all test-dwarf vm demo fuzz bench lint setup clean
+.PHONY: all test test-all kernels-page test-dwarf vm demo fuzz bench lint setup clean
 
 all: skprobe
 
@@ -13,14 +13,19 @@ all: skprobe
 skprobe: FORCE
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $@ ./cmd/skprobe
 
-# All tests: here, and then on every amd64 kernel of the matrix.
+# All tests: here, and then on every kernel of the matrix, where what runs skprobe runs in some other ways too.
 test: setup
 	scripts/test
 
-# And with records through tracefs on each of them, and on a kernel that is booted in special ways: locked down, without IPv6.
+# In all ways: layouts measured, records through tracefs, the languages of old kernels; and on kernels that were booted in special ways.
 test-all: setup
 	ALL=1 scripts/test
-	scripts/boots 6.1
+
+# docs/kernels.md, from what the tests of test-all say.
+kernels-page: setup
+	rm -rf build/results
+	V=1 KEEP=build/results ALL=1 scripts/test || echo 'some tests failed: the page says which' >&2
+	go run ./internal/cmd/kernelspage build/results >docs/kernels.md
 
 # Tests on one kernel in a VM: make vm KERNEL=6.1 [PKGS="./kprobe ./tracefs"] [RUN=regexp] [V=1]
 vm: setup
