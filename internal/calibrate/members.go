@@ -35,6 +35,10 @@ var members = []member{
 	// 16 bits until 3.x, then 32.
 	{key: "sock.ack_backlog", owner: "struct sock", path: "sk_ack_backlog", align: 2},
 	{key: "sock.max_ack_backlog", owner: "struct sock", path: "sk_max_ack_backlog", align: 2},
+	// The queue of connections that are being made has qlen and young (those to
+	// which was answered once) since 4.4, as atomic_t; before, it points to them.
+	{key: "sock.qlen", owner: "struct inet_connection_sock", path: "icsk_accept_queue.qlen.counter", typ: "int", align: 4, extra: true},
+	{key: "sock.young", owner: "struct inet_connection_sock", path: "icsk_accept_queue.young.counter", typ: "int", align: 4, extra: true},
 	{key: "sock.mark", owner: "struct sock", path: "sk_mark", typ: "u32", size: 4, align: 4},
 	{key: "sock.priority", owner: "struct sock", path: "sk_priority", typ: "u32", size: 4, align: 4},
 	{key: "sock.sndbuf", owner: "struct sock", path: "sk_sndbuf", typ: "int", size: 4, align: 4},

@@ -13,6 +13,7 @@ func (s *solver) solveSock() {
 	s.solveAll("sock", samples)
 	s.solveProtocol(samples)
 	s.solveBacklog(samples)
+	s.solveRequests(samples)
 	s.solveInet6(samples)
 }
 
@@ -57,6 +58,23 @@ func (s *solver) solveBacklog(samples []sample) {
 	ok := size == 2 || size == 4 && zeros(samples, have, a.off+2, 2) && zeros(samples, most, b.off+2, 2)
 	a.size, b.size, a.ok, b.ok = size, size, ok, ok
 	s.places[have], s.places[most] = a, b
+}
+
+// solveRequests finds the length of the queue of requests, and behind it how many
+// of these are young: all, unless the traffic took so long that one became old.
+func (s *solver) solveRequests(samples []sample) {
+	const all, young = "sock.qlen", "sock.young"
+	at, evidence := offsets(samples, all, 4)
+	p := place{size: 4, candidates: at, samples: count(samples, all), evidence: evidence}
+	p.ok = (len(at) == 1 || len(at) == 2 && at[1] == at[0]+4) && evidence >= minEvidence && p.samples >= 2
+	q := p
+	if p.ok {
+		p.off = at[0]
+	}
+	if q.ok = len(at) == 2 && p.ok; q.ok {
+		q.off = at[1]
+	}
+	s.places[all], s.places[young] = p, q
 }
 
 // maxSock is more than the largest socket has, which is struct tcp6_sock.

@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,10 +16,11 @@ func (t *traffic) tcp(f family) {
 	server := t.socket(f.domain, unix.SOCK_STREAM, unix.IPPROTO_TCP).bind(f.unicast())
 	limit := rand.N(60) + 20
 	t.must("listen", unix.Listen(server.fd, limit))
-	waiting := 0
+	waiting, begun := 0, 0
 	listen := func(calls map[string]map[string]uint64) {
+		t.settled(server.fd, waiting)
 		t.step(server.fd, &Step{What: "tcp: listening", Calls: calls, Sock: with(server.holds(listening), map[string][]byte{
-			"sock.max_ack_backlog": le16(limit), "sock.ack_backlog": le16(waiting)})})
+			"sock.max_ack_backlog": le16(limit), "sock.ack_backlog": le16(waiting), "sock.qlen": le32(begun)})})
 	}
 	listen(nil)
 	packets := func() *Packet { return &Packet{V6: f.domain == unix.AF_INET6, Header: f.header, TCP: true} }
@@ -29,6 +32,11 @@ func (t *traffic) tcp(f family) {
 		c.connect(server.local)
 		waiting++
 		clients = append(clients, c)
+		listen(nil)
+	}
+	for range 2 + rand.N(3) {
+		t.begin(f, server.local)
+		begun++
 		listen(nil)
 	}
 	listen(map[string]map[string]uint64{fnAccept: nil})
@@ -52,6 +60,46 @@ func (t *traffic) tcp(f family) {
 	for _, s := range []*sock{clients[i], child} {
 		t.step(s.fd, &Step{What: "tcp: half closed", Sock: s.holdsTCP()})
 	}
+}
+
+// settled waits until so many connections wait at a listening socket: on a busy
+// system another thread takes the packets that make them.
+func (t *traffic) settled(fd, waiting int) {
+	for range 100 {
+		info, err := unix.GetsockoptTCPInfo(fd, unix.SOL_TCP, unix.TCP_INFO)
+		// For a listening socket these are the backlog and its limit
+		// (tcp_get_info in net/ipv4/tcp.c).
+		if err != nil || int(info.Unacked) == waiting {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// begin begins a connection that never comes about: the client takes no
+// packets, so the server has it in its queue of requests. It has once the client
+// has refused the answer.
+func (t *traffic) begin(f family, to netip.AddrPort) {
+	c := t.socket(f.domain, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, unix.IPPROTO_TCP).bind(f.unicast())
+	none := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
+	t.must("filter", unix.SetsockoptSockFprog(c.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &none}))
+	if err := unix.Connect(c.fd, sockaddr(to)); err != unix.EINPROGRESS {
+		t.must("connect", err)
+	}
+	for range 100 {
+		if n, ok := drops(c.fd); n > 0 || !ok {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// drops is how many packets for a socket were dropped, which it tells since 4.12.
+func drops(fd int) (n uint32, ok bool) {
+	var info [9]uint32 // SK_MEMINFO_DROPS is the last one, in include/uapi/linux/sock_diag.h
+	size := uint32(unsafe.Sizeof(info))
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MEMINFO, uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	return info[8], errno == 0 && size == uint32(unsafe.Sizeof(info))
 }
 
 // talk sends some bytes to and fro.
