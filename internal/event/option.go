@@ -1,5 +1,7 @@
 package event
 
+import "slices"
+
 // An Option is a flag of one tool. It can do several things: select events or
 // columns that are otherwise not taken, stand for a condition, and tell Reduce.
 type Option struct {
@@ -31,6 +33,11 @@ type Option struct {
 	// Args are flags that a given option stands for, where they are not given
 	// themselves: "count-by=laddr,lport".
 	Args []string
+}
+
+// isOption tells whether an event is probed only with an option.
+func (t *Tool) isOption(event string) bool {
+	return slices.ContainsFunc(t.Options, func(o Option) bool { return slices.Contains(o.Events, event) })
 }
 
 // An Alias is the tool under another name, with some of its flags given.

@@ -62,7 +62,8 @@ type Program struct {
 }
 
 // Compile compiles those events of the tool for which want returns true (all,
-// where it is nil), with the optional columns that are asked for.
+// where it is nil), with the optional columns that are asked for. Where all are
+// compiled, those that only an option asks for may be lacking.
 func Compile(t *Tool, want func(*Source) bool, columns []string, k Kernel) (*Program, error) {
 	p := &Program{names: map[string]int{}, requested: columns, exact: t.Exact}
 	if t.Reduce != nil {
@@ -75,10 +76,17 @@ func Compile(t *Tool, want func(*Source) bool, columns []string, k Kernel) (*Pro
 			continue
 		}
 		p.owners = p.owners || src.Softirq && (src.Socket != "" || src.Hidden)
-		n, skipped := len(p.Probes), len(p.Skipped)
+		n, skipped, columns, missing := len(p.Probes), len(p.Skipped), len(p.cols), len(p.Missing)
 		for j := range src.Probes {
-			if err := p.add(src, &src.Probes[j], k); err != nil {
+			err := p.add(src, &src.Probes[j], k)
+			if err != nil && (want != nil || !t.isOption(src.Name)) {
 				return nil, err
+			}
+			if err != nil {
+				p.forget(columns)
+				p.Probes, p.Missing = p.Probes[:n], p.Missing[:missing]
+				p.Skipped = append(p.Skipped, &SkipError{src, err})
+				break
 			}
 		}
 		if len(p.Probes) == n && !src.Hidden && len(p.Skipped) > skipped {

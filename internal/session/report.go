@@ -51,6 +51,8 @@ type tool struct {
 	Probes []string `json:"probes,omitempty"`
 	// Without are columns that cannot be had.
 	Without []string `json:"without,omitempty"`
+	// WithoutEvents are events that cannot be had.
+	WithoutEvents []string `json:"without_events,omitempty"`
 	// NotHere are parts that this kernel does not have, and need not have.
 	NotHere []string `json:"not_here,omitempty"`
 	Why     string   `json:"why,omitempty"`
@@ -160,6 +162,9 @@ func (t tool) line() string {
 	if len(t.Without) > 0 {
 		s += "; without the columns " + strings.Join(t.Without, ", ")
 	}
+	if len(t.WithoutEvents) > 0 {
+		s += "; without the events " + strings.Join(t.WithoutEvents, ", ")
+	}
 	if len(t.NotHere) > 0 {
 		s += "; not here: " + strings.Join(t.NotHere, "; ")
 	}
@@ -197,15 +202,18 @@ func toolReport(t *event.Tool, p *event.Program, err error) tool {
 			r.NotHere = append(r.NotHere, text)
 		}
 	}
-	if len(p.Missing) == 0 {
-		return r
+	for _, err := range p.Without {
+		var e *event.SkipError
+		if errors.As(err, &e) {
+			r.WithoutEvents = append(r.WithoutEvents, e.Source.Name)
+		}
 	}
 	for _, c := range t.Fields() {
-		if p.Schema.Column(c.Name) < 0 && !slices.Contains(t.OnRequest(), c.Name) {
+		if len(p.Missing) > 0 && p.Schema.Column(c.Name) < 0 && !slices.Contains(t.OnRequest(), c.Name) {
 			r.Without = append(r.Without, c.Name)
 		}
 	}
-	if len(r.Without) > 0 {
+	if len(r.Without) > 0 || len(r.WithoutEvents) > 0 {
 		r.Answer = "partly"
 	}
 	return r

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,15 +114,13 @@ func (w without) TypeNamed(name string) (*fetchargs.Type, error) {
 // A tool that lacks something tells which columns it goes without.
 func TestToolReport(t *testing.T) {
 	k := kernels.Named(t, "6.1-amd64")
-	var udp *event.Tool
-	for _, tool := range tools.All() {
-		if tool.Name == "udp" {
-			udp = tool
-		}
+	reportOf := func(name string, types fetchargs.Types, choose func([]string) (string, error)) tool {
+		t := tools.All()[slices.IndexFunc(tools.All(), func(t *event.Tool) bool { return t.Name == name })]
+		p, err := event.Compile(t, nil, nil, event.Kernel{Arch: fetchargs.AMD64, Types: types, Dialect: fetchargs.Dialect53, Choose: choose})
+		return toolReport(t, p, err)
 	}
 	compile := func(types fetchargs.Types, choose func([]string) (string, error)) tool {
-		p, err := event.Compile(udp, nil, nil, event.Kernel{Arch: fetchargs.AMD64, Types: types, Dialect: fetchargs.Dialect53, Choose: choose})
-		return toolReport(udp, p, err)
+		return reportOf("udp", types, choose)
 	}
 	first := func(funcs []string) (string, error) { return funcs[0], nil }
 	probes := []string{"udp_sendmsg", "udpv6_sendmsg", "skb_consume_udp"}
@@ -130,6 +129,11 @@ func TestToolReport(t *testing.T) {
 	}
 	if diff := cmp.Diff(tool{Tool: "udp", Answer: "partly", Probes: probes, Without: []string{"dest"}}, compile(without{k.Types, "struct udp_sock"}, first)); diff != "" {
 		t.Error(diff)
+	}
+	// What only an option asks for is not needed.
+	retrans := reportOf("tcpretrans", without{k.Types, "struct tcp_sock"}, first)
+	if retrans.Answer != "partly" || !slices.Equal(retrans.WithoutEvents, []string{"tcp.loss_probe"}) {
+		t.Errorf("%+v", retrans)
 	}
 	none := func([]string) (string, error) { return "", refused("do this", errors.New("no such function")) }
 	if diff := cmp.Diff(tool{Tool: "udp", Answer: "no", Why: "no such function"}, compile(k.Types, none)); diff != "" {
