@@ -62,6 +62,7 @@ func Solve(r *Recording) *Result {
 	s := &solver{scenes: r.scenes(), places: map[string]place{}, nets: map[uint32]uint64{}, funcs: map[string]confirmed{}}
 	s.solveNet()
 	s.solveSock()
+	s.solveSocket()
 	s.solveDev()
 	s.solvePacket()
 	s.solveNeigh()
@@ -107,8 +108,19 @@ func (s *solver) solveNet() {
 	}
 }
 
+// solveSocket finds the struct sock of a struct socket that listens.
+func (s *solver) solveSocket() {
+	var samples []sample
+	for _, sc := range s.scenes {
+		if h := sc.calls(fnListen); sc.Listen && len(h) > 0 && sc.sk() != 0 {
+			samples = append(samples, sample{h[0].Regs[0], h[0].Mem[0], map[string][]byte{"socket.sk": le64(sc.sk())}})
+		}
+	}
+	s.solveAll("socket", samples)
+}
+
 func (s *solver) solveDev() {
-	samples := devSamples(s.scenes)
+	samples := devSamples(s.scenes, s.nets)
 	s.solveAll("dev", samples)
 	for _, sc := range s.scenes {
 		h := sc.calls(fnDevFlags)

@@ -42,7 +42,13 @@ var members = []member{
 	{key: "sock.mark", owner: "struct sock", path: "sk_mark", typ: "u32", size: 4, align: 4},
 	{key: "sock.priority", owner: "struct sock", path: "sk_priority", typ: "u32", size: 4, align: 4},
 	{key: "sock.sndbuf", owner: "struct sock", path: "sk_sndbuf", typ: "int", size: 4, align: 4},
+	{key: "sock.err", owner: "struct sock", path: "sk_err", typ: "int", size: 4, align: 4},
+	{key: "sock.uid", owner: "struct sock", path: "sk_uid.val", typ: "unsigned int", size: 4, align: 4, extra: true}, // 4.10
+	// In struct sock until 4.0.
+	{key: "sock.flags", owner: "struct sock_common", path: "skc_flags", typ: "unsigned long", align: 8},
 	{key: "sock.rcvbuf", owner: "struct sock", path: "sk_rcvbuf", typ: "int", size: 4, align: 4},
+
+	{key: "socket.sk", owner: "struct socket", path: "sk", typ: "*struct sock", size: 8, align: 8}, // include/linux/net.h
 
 	// struct inet_sock, include/net/inet_sock.h; struct flowi, include/net/flow.h.
 	{key: "sock.saddr", owner: "struct inet_sock", path: "inet_saddr", typ: "__be32", size: 4, align: 4},
@@ -84,6 +90,7 @@ var members = []member{
 
 	{key: "dev.name", owner: "struct net_device", path: "name", typ: "[16]char", size: 16, align: 1},
 	{key: "dev.ifindex", owner: "struct net_device", path: "ifindex", typ: "int", size: 4, align: 4},
+	{key: "dev.nd_net", owner: "struct net_device", path: "nd_net.net", typ: "*struct net", size: 8, align: 8},
 	{key: "neigh.dev", owner: "struct neighbour", path: "dev", typ: "*struct net_device", size: 8, align: 8},
 	// proc_inum until 3.18; the value is the same.
 	{key: "net.inum", owner: "struct net", path: "ns.inum", typ: "unsigned int", size: 4, align: 4},

@@ -32,6 +32,8 @@ type Step struct {
 	NetNS uint32
 	// Dev has what the device holds whose flags are asked for.
 	Dev map[string][]byte `json:",omitempty"`
+	// Listen: the socket begins to listen.
+	Listen bool `json:",omitempty"`
 	// Family is that of a socket which is made.
 	Family uint16 `json:",omitempty"`
 	// Lo: the device is the one that packets cross.
@@ -80,14 +82,15 @@ type window struct {
 
 // Sizes of windows. What is larger than its struct reads what lies behind it.
 const (
-	sockWindow  = 1936 // struct tcp_sock has 2,100 to 2,400 bytes, and what is sought lies before its last 500
-	skbWindow   = 320  // sk_buff: 224 to 250
-	devWindow   = 512  // name and ifindex of net_device lie in the first 320
-	netWindow   = 1024 // ns.inum of struct net in the first 500
-	neighWindow = 448  // struct neighbour: about 300, dev at its end
-	msgWindow   = 64   // struct msghdr
-	initWindow  = 128  // struct sock_common
-	nameWindow  = 32   // struct sockaddr_in6: 28
+	sockWindow   = 1936 // struct tcp_sock has 2,100 to 2,400 bytes, and what is sought lies before its last 500
+	skbWindow    = 320  // sk_buff: 224 to 250
+	devWindow    = 1472 // name and ifindex of net_device lie in the first 320, nd_net until 6.7 before 1,300
+	netWindow    = 1024 // ns.inum of struct net in the first 500
+	neighWindow  = 448  // struct neighbour: about 300, dev at its end
+	msgWindow    = 64   // struct msghdr
+	initWindow   = 128  // struct sock_common
+	socketWindow = 64   // struct socket: sk in the first 48
+	nameWindow   = 32   // struct sockaddr_in6: 28
 )
 
 // Functions of which the solver knows what passes through them.
@@ -111,6 +114,7 @@ const (
 	fnConnect  = "tcp_connect"
 	fnSendTCP  = "tcp_sendmsg"
 	fnCleanup  = "tcp_cleanup_rbuf"
+	fnListen   = "inet_listen"
 	fnAccept   = "inet_csk_accept"
 	fnRecvTCP  = "tcp_recvmsg"
 	fnIPOutput = "ip_output"
@@ -153,6 +157,7 @@ func targets(arrays, inet6 bool) []target {
 		{funcs: []string{fnFree, "__skb_free_datagram_locked"}, windows: skb1},
 		{funcs: []string{fnRecv4}},
 		{funcs: []string{fnNeigh}, windows: []window{{0, false, neighWindow}}},
+		{funcs: []string{fnListen}, windows: []window{{0, false, socketWindow}}},
 	}
 	if inet6 {
 		list = append(list, target{funcs: []string{fnSend6}, windows: send}, target{funcs: []string{fnRecv6}}, target{funcs: []string{fnSendSkb6}})

@@ -134,6 +134,8 @@ func kindOf(fn string, window int) string {
 		return "net"
 	case fnXmit, fnIPRcv, fnUDPRcv, fnConsume, fnFree:
 		return "skb"
+	case fnListen:
+		return "socket"
 	case fnNeigh:
 		return "neigh"
 	case fnSend4, fnSend6:

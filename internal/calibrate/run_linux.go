@@ -155,6 +155,7 @@ func (t *traffic) all() error {
 		}
 		t.piece("udp", func() { t.udp(t.inet()) })
 		t.piece("raw", t.raw)
+		t.piece("flags", t.flags)
 		t.piece("tcp", func() { t.tcp(t.inet()) })
 		t.piece("packet", t.packet)
 		if !hasInet6() {

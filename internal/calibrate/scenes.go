@@ -70,12 +70,16 @@ func sockSamples(all []*scene) []sample {
 	return list
 }
 
-// devSamples are the devices whose flags were asked for.
-func devSamples(all []*scene) []sample {
+// devSamples are the devices whose flags were asked for, in namespaces that may
+// be known.
+func devSamples(all []*scene, nets map[uint32]uint64) []sample {
 	var list []sample
 	for _, s := range all {
 		if h := s.calls(fnDevFlags); s.Dev != nil && len(h) > 0 {
 			last := h[len(h)-1]
+			if net := nets[s.NetNS]; net != 0 {
+				s.Dev["dev.nd_net"] = le64(net)
+			}
 			list = append(list, sample{last.Regs[0], last.Mem[0], s.Dev})
 		}
 	}

@@ -14,6 +14,7 @@ func (s *solver) solveSock() {
 	s.solveProtocol(samples)
 	s.solveBacklog(samples)
 	s.solveRequests(samples)
+	s.solveFlags(samples)
 	s.solveInet6(samples)
 }
 
@@ -66,15 +67,65 @@ func (s *solver) solveRequests(samples []sample) {
 	const all, young = "sock.qlen", "sock.young"
 	at, evidence := offsets(samples, all, 4)
 	p := place{size: 4, candidates: at, samples: count(samples, all), evidence: evidence}
-	p.ok = (len(at) == 1 || len(at) == 2 && at[1] == at[0]+4) && evidence >= minEvidence && p.samples >= 2
+	p.ok = (len(at) == 1 || len(at) == 2 && at[1] == at[0]+4) && isYoung(samples, all, at[0]+4) && evidence >= minEvidence && p.samples >= 2
 	q := p
 	if p.ok {
-		p.off = at[0]
-	}
-	if q.ok = len(at) == 2 && p.ok; q.ok {
-		q.off = at[1]
+		p.off, q.off = at[0], at[0]+4
 	}
 	s.places[all], s.places[young] = p, q
+}
+
+// isYoung tells whether the number at off can be that of the young ones among the
+// requests: never more, and mostly as many.
+func isYoung(samples []sample, key string, off int) bool {
+	some, same := 0, 0
+	for _, sm := range samples {
+		want := sm.want[key]
+		switch {
+		case want == nil:
+		case off+4 > len(sm.mem) || u32at(sm.mem, off) > u32at(want, 0):
+			return false
+		case u32at(want, 0) > 0:
+			some++
+			if u32at(sm.mem, off) == u32at(want, 0) {
+				same++
+			}
+		}
+	}
+	return same >= 2 && 2*same >= some
+}
+
+// flagBits are those of a socket's flags that options set: SOCK_URGINLINE,
+// SOCK_KEEPOPEN, SOCK_LINGER and SOCK_BROADCAST of enum sock_flags in
+// include/net/sock.h, the same from 3.10 to 7.1.
+const flagBits = 1<<2 | 1<<3 | 1<<4 | 1<<6
+
+// solveFlags finds the flags: the word that has those bits, and others of which
+// nothing is known.
+func (s *solver) solveFlags(samples []sample) {
+	p := place{size: 8, samples: count(samples, "sock.flags")}
+	seen := map[uint64]bool{}
+	for off := 0; off+8 <= sockWindow; off += 8 {
+		fits := p.samples > 0
+		for _, sm := range samples {
+			want := sm.want["sock.flags"]
+			if want == nil {
+				continue
+			}
+			seen[u64at(want, 0)] = true
+			fits = fits && off+8 <= len(sm.mem) && u64at(sm.mem, off)&flagBits == u64at(want, 0)
+		}
+		if fits {
+			p.candidates = append(p.candidates, off)
+		}
+	}
+	if len(seen) >= 6 {
+		p.evidence = 64
+	}
+	if len(p.candidates) == 1 && p.evidence > 0 {
+		p.ok, p.off = true, p.candidates[0]
+	}
+	s.places["sock.flags"] = p
 }
 
 // maxSock is more than the largest socket has, which is struct tcp6_sock.

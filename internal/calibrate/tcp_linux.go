@@ -15,6 +15,7 @@ import (
 func (t *traffic) tcp(f family) {
 	server := t.socket(f.domain, unix.SOCK_STREAM, unix.IPPROTO_TCP).bind(f.unicast())
 	limit := rand.N(60) + 20
+	t.step(server.fd, &Step{What: "tcp: listen", Sock: server.holds(closed), Listen: true})
 	t.must("listen", unix.Listen(server.fd, limit))
 	waiting, begun := 0, 0
 	listen := func(calls map[string]map[string]uint64) {
@@ -39,6 +40,7 @@ func (t *traffic) tcp(f family) {
 		begun++
 		listen(nil)
 	}
+	t.refused(f)
 	listen(map[string]map[string]uint64{fnAccept: nil})
 	fd, _, err := unix.Accept4(server.fd, unix.SOCK_CLOEXEC)
 	t.must("accept", err)
@@ -102,6 +104,19 @@ func drops(fd int) (n uint32, ok bool) {
 	return info[8], errno == 0 && size == uint32(unsafe.Sizeof(info))
 }
 
+// refused is a connection that fails while nobody waits for it, so that its error
+// stays in the socket.
+func (t *traffic) refused(f family) {
+	nobody := t.socket(f.domain, unix.SOCK_STREAM, unix.IPPROTO_TCP).bind(f.unicast())
+	c := t.socket(f.domain, unix.SOCK_STREAM, unix.IPPROTO_TCP).bind(f.unicast())
+	t.must("nonblock", unix.SetNonblock(c.fd, true))
+	if err := unix.Connect(c.fd, sockaddr(nobody.local)); err != unix.EINPROGRESS {
+		t.must("connect", err)
+	}
+	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(c.fd), Events: unix.POLLOUT}}, 1000)
+	t.step(c.fd, &Step{What: "tcp: refused", Sock: map[string][]byte{"sock.err": le32(int(unix.ECONNREFUSED))}})
+}
+
 // talk sends some bytes to and fro.
 func (t *traffic) talk(a, b *sock, packets func() *Packet) {
 	for _, s := range []*sock{a, b} {
@@ -137,7 +152,7 @@ func (s *sock) holdsTCP() map[string][]byte {
 	s.t.must("TCP_INFO", err)
 	return with(s.holds(int(info.State)), map[string][]byte{
 		"sock.bytes_received": le64(info.Bytes_received), "sock.bytes_acked": le64(info.Bytes_acked), "sock.bytes_sent": le64(info.Bytes_sent),
-		"sock.segs_in": le32(int(info.Segs_in)), "sock.segs_out": le32(int(info.Segs_out)),
+		"sock.err": le32(0), "sock.segs_in": le32(int(info.Segs_in)), "sock.segs_out": le32(int(info.Segs_out)),
 		"sock.data_segs_in": le32(int(info.Data_segs_in)), "sock.data_segs_out": le32(int(info.Data_segs_out)),
 	})
 }

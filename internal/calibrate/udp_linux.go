@@ -151,6 +151,37 @@ func (t *traffic) packet() {
 	t.must("send", unix.Sendto(s.fd, make([]byte, n), 0, &to))
 }
 
+// flags sets options that are bits of a socket's flags, in eight of their
+// combinations, of which some are the others' opposites, and gives the sockets
+// to users.
+func (t *traffic) flags() {
+	options := []struct {
+		name int
+		bit  uint64
+	}{{unix.SO_OOBINLINE, 1 << 2}, {unix.SO_KEEPALIVE, 1 << 3}, {unix.SO_LINGER, 1 << 4}, {unix.SO_BROADCAST, 1 << 6}}
+	for _, n := range rand.Perm(16)[:4] {
+		for _, combination := range []int{n, 15 ^ n} {
+			s := t.socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+			var set uint64
+			for i, o := range options {
+				switch on := combination >> i & 1; {
+				case o.name == unix.SO_LINGER:
+					t.must("linger", unix.SetsockoptLinger(s.fd, unix.SOL_SOCKET, o.name, &unix.Linger{Onoff: int32(on), Linger: 1}))
+					set |= uint64(on) * o.bit
+				default:
+					t.must("option", unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, o.name, on))
+					set |= uint64(on) * o.bit
+				}
+			}
+			holds := map[string][]byte{"sock.flags": le64(set)}
+			if uid := rand.N(1 << 30); unix.Fchown(s.fd, uid, -1) == nil {
+				holds["sock.uid"] = le32(uid)
+			}
+			t.step(s.fd, &Step{What: "flags and owner", Sock: holds})
+		}
+	}
+}
+
 // families makes sockets of families that every system has.
 func (t *traffic) families() {
 	for _, family := range []int{unix.AF_UNIX, unix.AF_NETLINK, unix.AF_INET} {

@@ -37,6 +37,9 @@ func (p *Program) bindAll(c *Compiled, h *Half, fields []Field, k Kernel) error 
 func (p *Program) bind(c *Compiled, half *Half, f *Field, k Kernel) error {
 	switch {
 	case f.Computed:
+		if _, has := c.byName[f.Of]; f.Of != "" && !has {
+			return c.noField(f, f.Of)
+		}
 		b := &boundField{field: f, kind: f.Kind}
 		c.computed = append(c.computed, b)
 		return p.column(c, b, 0, Column{Name: f.Name, Help: f.Help, Kind: f.Kind, Wide: f.Wide}, false)

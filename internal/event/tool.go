@@ -166,6 +166,9 @@ type Field struct {
 	AtReturn bool
 	// Computed fields are set by the tool's Reduce.
 	Computed bool
+	// Of is a field before it without which a computed one cannot be told: the
+	// column is absent then too.
+	Of string
 	// Hidden fields are fetched for Cases and conditions, not shown.
 	Hidden bool
 	// Wide fields are not in the default table.

@@ -100,7 +100,6 @@ func socketFields() []event.Field {
 		{Name: "type", Expr: "sock->sk->sk_type", Kind: socketType, Wide: true, Help: "type of the socket: stream, dgram, raw"},
 		{Name: "family", Expr: common + "skc_family", Kind: event.Family, Help: "address family of the socket"},
 		{Name: "lport", Computed: true, Kind: event.Uint16, Help: "local port; absent where the kernel chose one that is not known, or where there is none"},
-		{Name: "opts", Computed: true, Kind: event.Char, Help: "options of the socket: reuseaddr, reuseport, freebind, transparent, v6only, no_port"},
 		{Name: "bound_if", Expr: common + "skc_bound_dev_if", Kind: event.Uint, Hidden: true},
 		{Name: "ifindex", Help: "interface to which the socket is limited", Cases: []event.Case{{If: []event.Cond{{Field: "bound_if", Op: event.NotEquals, Num: 0}}, From: "bound_if"}}},
 		{Name: "result", Expr: "(int)$retval", Kind: event.Errno, Help: "0, or the errno with which it failed, negative"},
@@ -111,6 +110,7 @@ func socketFields() []event.Field {
 		flag("transparent", inet+"transparent ?? ("+inet+"inet_flags >> 15) & 1"),
 		flag("v6only", common+"skc_ipv6only"),
 		flag("no_port", inet+"bind_address_no_port ?? ("+inet+"inet_flags >> 18) & 1"),
+		{Name: "opts", Computed: true, Of: "reuseaddr", Kind: event.Char, Help: "options of the socket: reuseaddr, reuseport, freebind, transparent, v6only, no_port"},
 		event.UID("sock->sk"),
 		event.NetNS("sock->sk"),
 	}
