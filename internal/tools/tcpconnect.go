@@ -67,6 +67,11 @@ skprobe tcpconnect --failed --aborted --pending`,
 				{Funcs: []string{"tcp_v6_connect"}, Return: true, Fields: connectReturn, Optional: true},
 			},
 		}, {
+			// Of two probes on one function the later one runs first, so this one
+			// comes after synAnswer also where there is no tracepoint.
+			Name: synAnswered, Hidden: true, Softirq: true, Short: "a socket is not in the state SYN_SENT any more",
+			Probes: []event.Probe{stateProbe(notSynSent)},
+		}, {
 			Name: synAnswer, Hidden: true, Softirq: true, Short: "a socket will not be in the state SYN_SENT any more",
 			Probes: []event.Probe{{
 				Funcs:   []string{"tcp_set_state"},
@@ -78,9 +83,6 @@ skprobe tcpconnect --failed --aborted --pending`,
 					event.Field{Name: "syn_retrans", Expr: "((struct tcp_sock *)sk)->total_retrans", Kind: event.Uint, Wide: true,
 						Help: "how often the SYN was sent again"}),
 			}},
-		}, {
-			Name: synAnswered, Hidden: true, Softirq: true, Short: "a socket is not in the state SYN_SENT any more",
-			Probes: []event.Probe{stateProbe(notSynSent)},
 		},
 	},
 	Options: []event.Option{
@@ -94,7 +96,7 @@ skprobe tcpconnect --failed --aborted --pending`,
 	Reduce:  newConnects,
 })
 
-// The events from which a connect is put together, in their order.
+// The events from which a connect is put together, in the order in which they come.
 const (
 	connecting     = "tcp.connecting"
 	sendingSYN     = "tcp.syn"
