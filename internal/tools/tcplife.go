@@ -34,16 +34,8 @@ skprobe tcplife --opens`,
 		{Name: "tcp.accept", Softirq: true, Socket: "skaddr", Short: "a process accepts a connection (--opens)"},
 		{Name: "tcp.life", Softirq: true, Socket: "skaddr", Short: "a connection ends"},
 	}, event.TCPConnections(acceptedAddrs)...), event.TCPClosing(), event.Source{
-		Name: "tcp.counters", Hidden: true, Softirq: true, Short: "what was counted of a socket that is about to close",
-		Probes: []event.Probe{{
-			Funcs:    []string{"tcp_set_state"},
-			Params:   setStateParams,
-			NonNull:  []string{"sk"},
-			Optional: true,
-			Rare:     append([]event.Cond{{Field: "newstate", Op: event.Equals, Num: tcpClosed}}, ofConnections...),
-			Fields:   counters,
-		}},
-	}, event.Source{
+		// Of two probes on one function the later one runs first, so this one comes
+		// after tcp.counters also where there is no tracepoint.
 		Name: "tcp.state", Hidden: true, Softirq: true, Socket: "skaddr", Short: "a socket is established, or closes",
 		Probes: []event.Probe{stateProbe(append([]event.Cond{{Field: "newstate", Op: event.AnyOf, Num: 1<<tcpEstablished | 1<<tcpClosed}}, ofConnections...),
 			event.Field{Name: "tx_bytes", Computed: true, Kind: event.Size, Help: "bytes of payload that the peer has acknowledged"},
@@ -53,6 +45,16 @@ skprobe tcplife --opens`,
 			event.Field{Name: "opened", Computed: true, Wide: true, Kind: openings, Help: "active: this end connected, passive: it was accepted; absent if it began before tracing"},
 			event.Field{Name: "error", Computed: true, Wide: true, Kind: event.Errno, Help: "errno with which it ended, negative; 0 for none"},
 		)},
+	}, event.Source{
+		Name: "tcp.counters", Hidden: true, Softirq: true, Short: "what was counted of a socket that is about to close",
+		Probes: []event.Probe{{
+			Funcs:    []string{"tcp_set_state"},
+			Params:   setStateParams,
+			NonNull:  []string{"sk"},
+			Optional: true,
+			Rare:     append([]event.Cond{{Field: "newstate", Op: event.Equals, Num: tcpClosed}}, ofConnections...),
+			Fields:   counters,
+		}},
 	}),
 	Options: []event.Option{
 		{Name: "opens", Help: "show connections when they are opened too", Events: []string{"tcp.connected", "tcp.accept"}},

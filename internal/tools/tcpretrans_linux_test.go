@@ -75,6 +75,7 @@ func TestTCPRetrans(t *testing.T) {
 func TestTCPRetransTracepoint(t *testing.T) {
 	testkernel.Needs(t, testkernel.Root, testkernel.Tracefs)
 	t.Setenv("SKPROBE_KPROBES", "no")
+	t.Setenv("SKPROBE_DIALECT", "") // where there is no such tracepoint
 	// Retransmissions happen in softirq, often of an idle CPU. A running machine
 	// (6.18) was seen on which perf records no softirq of one CPU's idle task,
 	// while tracefs does.
