@@ -46,8 +46,8 @@ var architecture = map[string][]string{
 	"internal/track": {},
 	// Script files. Pure.
 	"internal/script": {},
-	// Calls to trees. Pure.
-	"internal/callgraph": {"internal/event"},
+	// Calls to trees, with arguments by the types of the functions. Pure.
+	"internal/callgraph": {"internal/event", "fetchargs"},
 	// Bytes of a packet to fields. Pure.
 	"internal/packet": {},
 	// Expressions of pcap-filter(7) to conditions of --where. Pure.
@@ -83,7 +83,7 @@ var architecture = map[string][]string{
 
 // helpers are packages for tests and for those who work on skprobe. No package
 // of the map imports them, and nobody minds what they import.
-var helpers = []string{"internal/testkernel", "internal/packet/packettest", "internal/cli/clitest", "internal/cmd/", "testdata/", "bench", "demo", "build"}
+var helpers = []string{"internal/testkernel", "internal/packet/packettest", "internal/cli/clitest", "internal/cmd/", "testdata/", "bench", "demo", "build", "docs"}
 
 func isHelper(pkg string) bool {
 	return slices.ContainsFunc(helpers, func(h string) bool { return strings.HasPrefix(pkg+"/", strings.TrimSuffix(h, "/")+"/") })

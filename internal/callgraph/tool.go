@@ -4,6 +4,7 @@ package callgraph
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,9 @@ type Options struct {
 	// Root, if not "", shows only calls of this function and what is below
 	// them.
 	Root string
+	// Values, if not nil, has arguments and results shown, which needs
+	// probes.
+	Values *Values
 }
 
 // callName is the name of the events that are shown.
@@ -37,13 +41,14 @@ var function = &event.Kind{Name: "function", Help: "name of a function", Class: 
 var micros = &event.Kind{Name: "us", Help: "microseconds, with three decimals", Class: event.Decimal, Width: 12, Right: true}
 
 // columns are what each call has.
-func columns() []event.Field {
-	return []event.Field{
+func columns(o Options) []event.Field {
+	fields := []event.Field{
 		{Name: durationColumn, Computed: true, Kind: micros, Help: "time in the function and what it calls, in microseconds; absent where it had not returned"},
 		{Name: functionColumn, Computed: true, Kind: function, Help: "function, with its module"},
 		{Name: depthColumn, Computed: true, Kind: event.Uint, Wide: true, Help: "how many of the traced functions it was called through"},
 		{Name: callerColumn, Computed: true, Kind: event.Char, Wide: true, Help: "the traced function that called it, directly or through others"},
 	}
+	return append(fields, o.Values.columns()...)
 }
 
 func tool(o Options, name func(*event.Schema) namer, events ...event.Source) *event.Tool {
@@ -51,7 +56,7 @@ func tool(o Options, name func(*event.Schema) namer, events ...event.Source) *ev
 		Name:    "graph",
 		Short:   "calls of functions, as a tree",
 		Events:  append([]event.Source{{Name: callName, Short: "a function that was called, when it has returned"}}, events...),
-		Columns: []string{durationColumn, functionColumn, depthColumn, callerColumn},
+		Columns: slices.Concat([]string{durationColumn}, o.Values.before(), []string{functionColumn}, o.Values.behind(), []string{depthColumn, callerColumn}),
 		Reduce:  func(s *event.Schema, _ event.Settings) event.Reducer { return newTrees(s, o, name(s)) },
 	}
 }
@@ -71,7 +76,7 @@ func Traced(o Options) *event.Tool {
 		{Name: "rettime", Expr: "rettime", Kind: event.Uint, Hidden: true, Optional: true},
 	}
 	return tool(o, byAddress,
-		event.Source{Name: enterName, Hidden: true, Probes: []event.Probe{{Tracepoint: "ftrace:funcgraph_entry", Fields: append(columns(), address)}}},
+		event.Source{Name: enterName, Hidden: true, Probes: []event.Probe{{Tracepoint: "ftrace:funcgraph_entry", Fields: append(columns(o), address)}}},
 		event.Source{Name: leaveName, Hidden: true, Probes: []event.Probe{{Tracepoint: "ftrace:funcgraph_exit", Fields: append(times, address)}}})
 }
 
@@ -92,10 +97,11 @@ func Probed(places []string, o Options) (*event.Tool, error) {
 		enter, leave := src, src
 		enter.Hidden, leave.Hidden = true, true
 		enter.Probes = []event.Probe{*p}
-		enter.Probes[0].Fields = columns()
+		enter.Probes[0].Fields = append(columns(o), o.Values.atEntry()...)
 		leave.Name += returnSuffix
 		leave.Probes = []event.Probe{*p}
 		leave.Probes[0].Return = true
+		leave.Probes[0].Fields = o.Values.atReturn()
 		t.Events = append(t.Events, leave, enter)
 	}
 	return t, nil

@@ -22,6 +22,9 @@ type call struct {
 	duration uint64
 	returned bool
 	cpu      uint32
+	args     string // as they are shown, "" where nobody asked
+	retval   uint64
+	returns  bool // retval is one
 }
 
 // A tree is the calls of a thread since the outermost one that it is in, in the
@@ -53,13 +56,14 @@ type trees struct {
 	caller   int
 	calltime int // of the tracer's own measure
 	rettime  int
+	values   reader
 	evicted  uint64
 }
 
 func newTrees(s *event.Schema, o Options, name namer) *trees {
 	return &trees{options: o, name: name, threads: map[uint64]*tree{}, shown: s.NewEvent(callName),
 		duration: s.Column(durationColumn), function: s.Column(functionColumn), depth: s.Column(depthColumn), caller: s.Column(callerColumn),
-		calltime: s.Index("calltime"), rettime: s.Index("rettime")}
+		calltime: s.Index("calltime"), rettime: s.Index("rettime"), values: o.Values.reader(s)}
 }
 
 // thread identifies what calls: a thread, or where an interrupt does, or the
@@ -125,7 +129,7 @@ func (t *trees) enter(tr *tree, name string, ev *event.Event) {
 	at := -1
 	if len(tr.calls) < maxCalls {
 		at = len(tr.calls)
-		tr.calls = append(tr.calls, call{function: name, caller: caller, depth: len(tr.open), start: ev.Mono, cpu: ev.CPU})
+		tr.calls = append(tr.calls, call{function: name, caller: caller, depth: len(tr.open), start: ev.Mono, cpu: ev.CPU, args: t.values.arguments(name, ev)})
 	} else {
 		t.evicted++
 	}
@@ -148,6 +152,7 @@ func (t *trees) leave(tr *tree, name string, ev *event.Event) bool {
 		if from != nil && to != nil && to.Num > from.Num {
 			c.duration = to.Num - from.Num
 		}
+		c.retval, c.returns = t.values.result(name, ev)
 	}
 	tr.open = tr.open[:n] // and those within it, whose returns were lost
 	return n == 0
@@ -194,6 +199,12 @@ func (t *trees) showCall(tr *tree, c *call, depth int, show func(*event.Event) e
 	ev.SetText(t.function, []byte(c.function))
 	if t.function >= 0 {
 		ev.Values[t.function].Num = uint64(depth) // by which tables indent it
+	}
+	if c.args != "" {
+		ev.SetText(t.values.args, []byte(c.args))
+	}
+	if c.returns {
+		ev.SetNum(t.values.retval, c.retval)
 	}
 	if c.caller >= 0 && depth > 0 {
 		ev.SetText(t.caller, []byte(tr.calls[c.caller].function))

@@ -12,7 +12,7 @@ import (
 // schema is that of the tool with probes, as a compiler would make it.
 func schema() *event.Schema {
 	s := &event.Schema{Tool: "graph", Events: []string{callName}}
-	for _, f := range columns() {
+	for _, f := range columns(Options{}) {
 		s.Columns = append(s.Columns, event.Column{Name: f.Name, Kind: f.Kind, Wide: f.Wide})
 	}
 	return s

@@ -34,10 +34,13 @@ Fields, in tables, JSON, CSV and --where:
   duration_us    time in the function, microseconds
   function       the function, with its module
   depth          how many of the traced functions it was called through
-  caller         the traced function above it`,
+  caller         the traced function above it
+  args           arguments (--args)
+  retval         what the function returned (--retval)`,
 		Example: indent(`skprobe graph 'bridge:*'
 skprobe graph 'ip_*' '__ip_*' --depth 3 -- ping -c 1 192.0.2.1
 skprobe graph 'tcp_*' --root tcp_sendmsg --min-duration 20us
+skprobe graph 'sock_*' --args --retval --where 'retval < 0'
 skprobe graph 'udp_*' --count-by function --sum duration_us`),
 		GroupID: "tools",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -67,6 +70,8 @@ skprobe graph 'udp_*' --count-by function --sum duration_us`),
 	}
 	cmd.Flags().IntVar(&g.Depth, "depth", 0, "show `N` levels only")
 	cmd.Flags().DurationVar(&g.Min, "min-duration", 0, "leave out calls that took less than this (`D`: 20us, 1ms), and what is below them")
+	cmd.Flags().BoolVar(&g.Args, "args", false, "show arguments, with the names that the functions have for them")
+	cmd.Flags().BoolVar(&g.Retval, "retval", false, "show what the functions return")
 	cmd.Flags().StringVar(&g.Root, "root", "", "only calls of `FUNCTION`, and what is below them")
 	cmd.Flags().StringVar(&g.Method, "method", session.GraphAuto, "how calls are recorded: `"+strings.Join(session.GraphMethods, "|")+"`")
 	flags.register(cmd.Flags(), nil)

@@ -157,3 +157,37 @@ func TestBadGraph(t *testing.T) {
 		c.run(t)
 	}
 }
+
+// TestGraphValues shows arguments and results of calls, by the types that the
+// functions have.
+func TestGraphValues(t *testing.T) {
+	needs(t)
+	testkernel.NetNS(t)
+	fd := udpSocket(t, unix.AF_INET)
+	r := clitest.Start(t, "graph", "--args", "--retval", "--format", "json", "udp_sendmsg", "ip_make_skb", "sk_dst_chec*", "udp_destruct_*", "--pid", fmt.Sprint(os.Getpid()))
+	if err := unix.Sendto(fd, make([]byte, 123), 0, discard4); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Sendto(fd, make([]byte, 80000), 0, discard4); err != unix.EMSGSIZE {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	for _, e := range r.Stop().OK().Events() {
+		args, _ := e["args"].(string)
+		switch {
+		case e["function"] == "udp_sendmsg" && strings.HasPrefix(args, "sk=0xff") && strings.Contains(args, " msg=0xff") && strings.HasSuffix(args, " len=123") && e["retval"] == 123:
+			seen["sent"]++
+		case e["function"] == "udp_sendmsg" && strings.HasSuffix(args, " len=80000") && e["retval"] == -int(unix.EMSGSIZE):
+			seen["too long"]++
+		case e["function"] == "ip_make_skb" && strings.HasPrefix(args, "sk=0xff") && strings.Contains(args, " length=131 ") && e["caller"] == "udp_sendmsg":
+			seen["made"]++
+		}
+		if t.Failed() {
+			t.Log(e)
+		}
+	}
+	if seen["sent"] != 1 || seen["too long"] != 1 || seen["made"] != 1 {
+		t.Errorf("%v: %s", seen, r.Stdout())
+	}
+	badCase{[]string{"graph", "udp_sendmsg", "--retval", "--method", "tracer"}, 2, []string{"need probes"}}.run(t)
+}

@@ -32,6 +32,8 @@ type Graph struct {
 	// Places are functions, or patterns of functions.
 	Places []string
 	Method string // one of GraphMethods
+	// Args and Retval show arguments and results, by probes.
+	Args, Retval bool
 	callgraph.Options
 }
 

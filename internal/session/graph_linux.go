@@ -23,8 +23,23 @@ func (cfg *Config) graphed(tfs *tracefs.FS, types fetchargs.Types) (*Config, err
 		places = append(slices.Clip(places), g.Root)
 	}
 	done := *cfg
+	options := g.Options
+	if g.Args || g.Retval {
+		options.Values = &callgraph.Values{Args: g.Args, Retval: g.Retval, Arch: arch, Prototype: func(name string) *fetchargs.Type {
+			t, err := types.FuncNamed(name)
+			if err != nil {
+				return nil
+			}
+			return t
+		}}
+	}
 	var why error
-	if g.Method != GraphProbes {
+	if options.Values != nil {
+		why = errors.New("arguments and results are fetched by probes")
+		if g.Method == GraphTracer {
+			return nil, usage("--args and --retval need probes, not --method tracer")
+		}
+	} else if g.Method != GraphProbes {
 		if why = done.trace(places, tfs, types); why == nil {
 			return &done, nil
 		}
@@ -35,7 +50,7 @@ func (cfg *Config) graphed(tfs *tracefs.FS, types fetchargs.Types) (*Config, err
 			return nil, refused("", why)
 		}
 	}
-	t, err := callgraph.Probed(places, g.Options)
+	t, err := callgraph.Probed(places, options)
 	if err != nil {
 		return nil, &Error{Status: ExitUsage, Err: err}
 	}
