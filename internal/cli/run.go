@@ -126,7 +126,7 @@ func (a *app) commandLine(s *script.Script) (line []string, err error) {
 			continue
 		}
 		if err := flag.Value.Set(l.Text); err != nil {
-			return nil, fault(l.At, l.Name+": "+strconvNoise.ReplaceAllString(err.Error(), ""))
+			return nil, fault(l.At, strconvNoise.ReplaceAllString(l.Name+": "+err.Error(), ": "))
 		}
 		line = append(line, "--"+l.Name+"="+l.Text)
 	}
