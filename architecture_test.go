@@ -67,7 +67,9 @@ var architecture = map[string][]string{
 	"kprobe": {"fetchargs", "tracefs", "internal/perfring", "internal/tracering"},
 
 	// Layouts of structs: BTF and its like are decoded by hand, for the start.
-	"internal/ktype": {"fetchargs"},
+	"internal/ktype": {"fetchargs", "internal/dwarfloc"},
+	// Lines, locations and frames of debug information, which debug/dwarf reads only in part. Pure.
+	"internal/dwarfloc": {},
 	// Layouts measured by traffic of which every value is known.
 	"internal/calibrate": {"fetchargs", "tracefs", "kprobe", "internal/ktype", "golang.org/x/sys/unix"},
 	// Functions of programs and libraries, from ELF files. Pure.

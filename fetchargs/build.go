@@ -1,6 +1,7 @@
 package fetchargs
 
 import (
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ type place struct {
 	size   int
 	str    bool
 	source Ref
+	fixed  []byte // the value itself, where it is a constant
 }
 
 // Build arranges what was asked for. The error wraps [ErrLimit] where no
@@ -36,6 +38,10 @@ func (p *Planner) Build() (*Plan, error) {
 	for i, r := range p.reads {
 		if r.ref.isRecorded() {
 			plan.places[i] = r.place()
+			continue
+		}
+		if r.ref.isFixed() {
+			plan.places[i] = place{size: r.size, source: r.ref, fixed: binary.LittleEndian.AppendUint64(nil, uint64(r.ref.base.Num))[:r.size]}
 			continue
 		}
 		if r.ref.lvalue && !r.str || p.isLoad(r) {
@@ -182,7 +188,7 @@ type SlotInfo struct {
 // Info describes a slot.
 func (plan *Plan) Info(s Slot) SlotInfo {
 	pl := plan.places[s]
-	if pl.arg == recorded {
+	if pl.arg == recorded || pl.fixed != nil {
 		return SlotInfo{Expr: pl.source.Expr, Arg: Arg{Base: pl.source.base}, Off: pl.off, Size: pl.size}
 	}
 	info := SlotInfo{Expr: pl.source.Expr, Arg: plan.Args[pl.arg], Off: pl.off, Size: pl.size}

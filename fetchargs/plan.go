@@ -179,7 +179,7 @@ func (p *Planner) Scalar(name string, ref Ref, size int, signed bool) (string, e
 		size = ref.Size()
 	}
 	if size != 1 && size != 2 && size != 4 && size != 8 && ref.bitSize == 0 || ref.off != 0 && !ref.lvalue ||
-		!ref.lvalue && size > ref.Size() || ref.base.Kind == Comm {
+		!ref.lvalue && size > ref.Size() || ref.base.Kind == Comm || ref.isFixed() {
 		return "", fmt.Errorf("%w: %q cannot be compared by the kernel", ErrNotFetchable, ref.Expr)
 	}
 	if err := ref.check(); err != nil {
@@ -224,6 +224,8 @@ func (ref Ref) check() error {
 		n++
 	}
 	switch {
+	case ref.base.Kind == Immediate && !ref.isFixed():
+		return fmt.Errorf("%w: %q follows a pointer that is %d here", ErrNotFetchable, ref.Expr, ref.base.Num)
 	case !ref.lvalue && len(ref.loads) == 0 && (ref.base.Kind == Symbol || ref.base.Kind == Memory):
 		return fmt.Errorf("%w: %q is an address, and only what lies there can be fetched", ErrNotFetchable, ref.Expr)
 	case ref.bitOff+ref.bitSize > 64:

@@ -29,6 +29,7 @@ type slot struct {
 	off, size int
 	chain     uint8
 	str       bool
+	fixed     []byte
 }
 
 // A pointerAt is a pointer in the record on which values hang.
@@ -55,6 +56,10 @@ func (plan *Plan) Layout(places []ArgPlace) (*Layout, error) {
 		l.Size = max(l.Size, p.Offset+a.Type.Size())
 	}
 	for _, pl := range plan.places {
+		if pl.fixed != nil {
+			l.slots = append(l.slots, slot{size: pl.size, fixed: pl.fixed})
+			continue
+		}
 		if pl.arg == recorded {
 			l.Size = max(l.Size, pl.off+max(pl.size, 4))
 			l.slots = append(l.slots, slot{off: pl.off, size: pl.size, str: pl.str})
@@ -135,15 +140,18 @@ func (l *Layout) Bytes(record []byte, present uint64, s Slot) []byte {
 	if present>>sl.chain&1 == 0 {
 		return nil
 	}
-	if sl.str {
+	switch {
+	case sl.fixed != nil:
+		return sl.fixed
+	case sl.str:
 		return text(record, sl.off)
 	}
 	return record[sl.off : sl.off+sl.size : sl.off+sl.size]
 }
 
 // IsText reports whether a value is text, which lies in another place in each
-// record. All others are always in the same.
-func (l *Layout) IsText(s Slot) bool { return l.slots[s].str }
+// record, or a constant, which lies in none. All others are always in the same.
+func (l *Layout) IsText(s Slot) bool { return l.slots[s].str || l.slots[s].fixed != nil }
 
 // Place returns where a value that is no text lies in each record.
 func (l *Layout) Place(s Slot) (off, size int) { return l.slots[s].off, l.slots[s].size }

@@ -21,6 +21,10 @@ type Target struct {
 	// NonNull are parameters that are never NULL here. What they point to is
 	// read without fetching them too.
 	NonNull []string
+	// Locals, if not nil, are the variables that are in scope at Place, which is
+	// inside of the function: they take the place of parameters.
+	Locals []Local
+	Place  string
 	// Inside: the probe is not at the function's first instruction.
 	Inside bool
 	// Record are the fields of a static tracepoint. They take the place of
@@ -122,6 +126,9 @@ func (r *resolver) parameter(n nameNode) (Ref, error) {
 	t := r.t
 	if t.Record != nil {
 		return r.recordField(n)
+	}
+	if t.Locals != nil {
+		return r.local(n)
 	}
 	if t.NoParams != "" {
 		return Ref{}, r.fail(n, ErrNotFetchable, "parameter %q cannot be named: %s", n.name, t.NoParams)

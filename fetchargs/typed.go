@@ -22,6 +22,9 @@ func (r *resolver) typed(n baseNode) (Ref, error) {
 	if t.Record != nil {
 		return r.typedRecord(n, want)
 	}
+	if t.Locals != nil {
+		return r.typedLocal(n, want)
+	}
 	var all []string
 	if t.Func != nil {
 		for i, p := range t.Func.Members {

@@ -20,7 +20,10 @@ func (a *app) probe() *cobra.Command {
 skprobe probe 'neigh_resolve_output skb:packet dev=neigh->dev->name'
 
 # Argument and result of one call, in one event
-skprobe probe 'inet_sendmsg%return size ret=$retval:errno'`),
+skprobe probe 'inet_sendmsg%return size ret=$retval:errno'
+
+# A local variable in the middle of a function, with debug information
+skprobe probe 'tcp_rcv_established%step5 len sk:sock'`),
 		GroupID: "tools",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			args, program, err := splitProgram(cmd, args)
@@ -70,11 +73,18 @@ Several probes, each an argument of its own, can be given. PLACE is one of
   FUNCTION, FUNCTION+OFFSET      a function of the kernel or of a loaded module
   FUNCTION%return                the same when it returns
   MODULE:FUNCTION                a function of this module
+  FUNCTION:LINE, FILE:LINE       a line of the source: of a function, whose name is
+                                 on line 0, or of a file, such as tcp_input.c
+  FUNCTION%LABEL                 a label in a function
   t:GROUP:EVENT                  a tracepoint, with all that it records if no
                                  fields are named
   u:FILE:FUNCTION                a function of a program or library, also with
                                  +OFFSET or %return; FILE is a path, or a name:
                                  u:libc.so.6:getaddrinfo
+
+Lines, labels and functions that were inlined are found by the debug information
+of this kernel, as its debug package installs it or --vmlinux names it. Fields
+then start at the local variables there; skprobe vars PLACE lists them.
 
 Names may be patterns of *, ? and [a-z]: 'tcp_*', 'bridge:*', 't:syscalls:*'.
 Those that cannot be probed, or do not have the fields, are counted and left out.

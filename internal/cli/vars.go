@@ -16,13 +16,20 @@ import (
 func (a *app) vars() *cobra.Command {
 	var flags layoutFlags
 	cmd := &cobra.Command{
-		Use:   "vars FUNCTION | t:GROUP:EVENT | 'struct NAME' | 'union NAME' | 'enum NAME'",
-		Short: "parameters of a function, fields of a tracepoint, members of a struct",
+		Use:   "vars FUNCTION | FUNCTION:LINE | FUNCTION%LABEL | FILE:LINE | t:GROUP:EVENT | 'struct NAME' | 'union NAME' | 'enum NAME'",
+		Short: "parameters of a function, variables at a line, fields of a tracepoint, members of a struct",
 		Long: `Shows the parameters of a function, with their types and where each is when the
 function is entered; or what a tracepoint records, with the names that the
 kernel has for its numbers; or the members of a struct or union, with offset and
-size in bytes; or the values of an enum.`,
-		Example: indent("skprobe vars ip_rcv\nskprobe vars t:sock:inet_sock_set_state\nskprobe vars 'struct sk_buff'"),
+size in bytes; or the values of an enum.
+
+At a line or a label, and in a function that the compiler inlined, it shows the
+variables in scope and how each is reached: in a register, in memory at one, as
+a constant; or why it cannot be, and at which lines it could (counted as the
+place counts them). There are several such places where code was inlined. They
+are found by debug information: that of an installed debug package, or of the
+file that --vmlinux names.`,
+		Example: indent("skprobe vars ip_rcv\nskprobe vars tcp_rcv_established:12\nskprobe vars t:sock:inet_sock_set_state\nskprobe vars 'struct sk_buff'"),
 		GroupID: "kernel",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -41,6 +48,10 @@ size in bytes; or the values of an enum.`,
 				if err == nil {
 					describeRecord(a.stdout, fields)
 				}
+				return err
+			}
+			if spots, err := session.Spots(layout, args[0]); err != nil || spots != nil {
+				describeSpots(a.stdout, spots)
 				return err
 			}
 			t, err := session.Lookup(layout, args[0])

@@ -87,6 +87,10 @@ func (p *Program) compile(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
 	switch {
 	case pr.File != "":
 		return p.compileAs(src, pr, k, p.compileUser)
+	case pr.Spot != nil:
+		return p.compileAs(src, pr, k, p.compileSpot)
+	case pr.Source != nil:
+		return nil, fmt.Errorf("%s: where its code is is not known here", src.Name)
 	case pr.Tracepoint == "":
 		return p.compileAs(src, pr, k, p.compileFunc)
 	}
@@ -186,10 +190,7 @@ func newHalf(symbol string, t fetchargs.Target) *Half {
 
 // target is a function for whose start expressions are resolved.
 func (k *Kernel) target(symbol string, nonNull []string, params string) (fetchargs.Target, error) {
-	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect, NonNull: nonNull, NoCurrent: "not known here"}
-	if k.NoCurrent != nil {
-		t.NoCurrent = k.NoCurrent()
-	}
+	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect, NonNull: nonNull, NoCurrent: k.noCurrent()}
 	proto, err := k.Types.FuncNamed(symbol)
 	if params != "" && errors.Is(err, fetchargs.ErrNoType) {
 		proto, err = fetchargs.Prototype(symbol, params, k.Types)

@@ -10,8 +10,9 @@ import (
 //
 //	PLACE [[NAME=]EXPR[:KIND]]…
 //
-// PLACE is FUNCTION[+OFFSET][%return], t:GROUP:EVENT or
-// u:FILE:FUNCTION[+OFFSET][%return], and a name in it may be a pattern. Fields are separated by spaces outside parentheses. A fault is a
+// PLACE is FUNCTION[+OFFSET][%return], FUNCTION:LINE, FUNCTION%LABEL, FILE:LINE,
+// t:GROUP:EVENT or u:FILE:FUNCTION[+OFFSET][%return], and a name in it may be a
+// pattern. Fields are separated by spaces outside parentheses. A fault is a
 // [*ParseError] with its place.
 func ParseProbe(text string) (Source, error) {
 	words, err := splitFields(text)

@@ -9,6 +9,7 @@ import (
 // parsePlace reads where a probe is:
 //
 //	FUNCTION[+OFFSET][%return]    of the kernel, MODULE:FUNCTION of a module
+//	FUNCTION:LINE, FUNCTION%LABEL, FILE:LINE    see sourcePlace
 //	t:GROUP:EVENT                 a tracepoint
 //	u:FILE:FUNCTION[+OFFSET][%return]    of a program or library; a path with spaces in quotation marks
 //
@@ -19,6 +20,9 @@ func parsePlace(text string, w word) (Probe, error) {
 		return parseTracepoint(text, w)
 	case strings.HasPrefix(w.text, "u:"):
 		return parseUser(text, w)
+	}
+	if src, ok, err := sourcePlace(text, w); ok {
+		return Probe{Source: src}, err
 	}
 	p, err := parseFunction(text, w)
 	if err != nil {
@@ -42,7 +46,7 @@ func parseFunction(text string, w word) (Probe, error) {
 	place := w.text
 	if i := strings.IndexByte(place, '%'); i >= 0 {
 		if place[i:] != "%return" {
-			return p, &ParseError{text, w.pos + i, "only %return can follow a function"}
+			return p, &ParseError{text, w.pos + i, "only %return or %LABEL can follow a function"}
 		}
 		p.Return, place = true, place[:i]
 	}

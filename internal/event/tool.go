@@ -95,6 +95,10 @@ type Probe struct {
 	Glob bool
 	// All: all that the tracepoint records become fields.
 	All bool
+	// Source, in place of Funcs, is a place in the source code. It must be
+	// looked up before it is compiled, and Spot is what was found.
+	Source *SourcePlace
+	Spot   *Spot
 	// Else are probes for kernels that cannot have this one.
 	Else []Probe
 	// Offset in bytes from the start of the function. Parameters cannot be

@@ -26,7 +26,7 @@ func OpenCalibrated(o Options, measure func() (*Profile, error)) (*Layout, error
 		_ = KeepCalibrated(o, p)
 	}
 	c := &chain{opts: o, saved: p, alone: true}
-	return &Layout{NewRecorder(c), c, o}, nil
+	return &Layout{rec: NewRecorder(c), chain: c, opts: o}, nil
 }
 
 // KeepCalibrated keeps what was measured for later runs.

@@ -59,6 +59,9 @@ func FuzzOpenDWARF(f *testing.F) {
 		}
 		if d, err := OpenDWARF(path); err == nil {
 			readAll(d.vmlinux)
+			for _, p := range []Place{{Func: "only_inlined"}, {Func: "only_inlined", HasLine: true, Line: 1}, {Func: "only_inlined", Label: "out"}, {File: "odd.c", Line: 1}} {
+				d.Spots(p)
+			}
 			d.vmlinux.close()
 		}
 	})

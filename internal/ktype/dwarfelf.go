@@ -7,7 +7,7 @@ import (
 // relocate applies the relocations of a section of a relocatable file, which
 // is what a module is: there, offsets of names lie in the relocations and not
 // in .debug_info itself (System V ABI, chapter 4; the psABIs of x86-64 and
-// AArch64 for the kinds). What addresses become does not matter.
+// AArch64 for the kinds). Addresses become those of [dwarfFile.sectionBases].
 func (f *dwarfFile) relocate(s *elf.Section, data []byte) error {
 	index := -1
 	for i, o := range f.elf.Sections {
@@ -15,6 +15,7 @@ func (f *dwarfFile) relocate(s *elf.Section, data []byte) error {
 			index = i
 		}
 	}
+	bases := f.sectionBases()
 	for _, rel := range f.elf.Sections {
 		if rel.Type != elf.SHT_RELA || int(rel.Info) != index {
 			continue
@@ -41,6 +42,9 @@ func (f *dwarfFile) relocate(s *elf.Section, data []byte) error {
 				return f.corrupt("%s refers to a place that does not exist", rel.Name)
 			}
 			value := le.Uint64(symbols[sym+8:]) + addend
+			if in := int(le.Uint16(symbols[sym+6:])); in < len(bases) {
+				value += bases[in]
+			}
 			if n == 4 {
 				le.PutUint32(data[at:], uint32(value))
 			} else {
@@ -49,6 +53,23 @@ func (f *dwarfFile) relocate(s *elf.Section, data []byte) error {
 		}
 	}
 	return nil
+}
+
+// sectionBases are addresses that are given to the sections of a relocatable file,
+// in which each begins at 0, so that an address tells the section.
+func (f *dwarfFile) sectionBases() []uint64 {
+	bases := make([]uint64, len(f.elf.Sections))
+	if f.elf.Type != elf.ET_REL {
+		return bases
+	}
+	next := uint64(1 << 20)
+	for i, s := range f.elf.Sections {
+		if s.Flags&elf.SHF_ALLOC != 0 && s.Size < 1<<32 {
+			bases[i] = next
+			next += (s.Size + 1<<20) &^ (1<<16 - 1)
+		}
+	}
+	return bases
 }
 
 // relocationSize returns how many bytes an absolute relocation fills, 0 for

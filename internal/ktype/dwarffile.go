@@ -40,6 +40,7 @@ type dwarfFile struct {
 	names    *nameIndex
 	indexErr error
 	symbols  map[uint64]bool // hashes of the names of functions; nil without a symbol table
+	code     *codeInfo
 	memo     map[uint32]*fetchargs.Type
 	busy     map[uint32]bool
 }

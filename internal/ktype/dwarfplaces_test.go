@@ -133,7 +133,7 @@ func TestCacheOfDWARF(t *testing.T) {
 	}
 	o := Options{Kernel: Kernel{testRelease, d.BuildID(), "amd64"}, OnlyDWARF: true, CacheDir: t.TempDir(), Program: "test"}
 	see := func(c *chain) string {
-		l := &Layout{NewRecorder(c), c, o}
+		l := &Layout{rec: NewRecorder(c), chain: c, opts: o}
 		s, err := l.TypeNamed("struct odd")
 		if err != nil {
 			t.Fatal(err)

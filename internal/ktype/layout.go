@@ -40,6 +40,7 @@ type Layout struct {
 	rec   *Recorder
 	chain *chain
 	opts  Options
+	code  *DWARF // where places are looked up; nil until one is
 }
 
 // Open finds a source of layouts: a profile, a file of BTF or a vmlinux that was
@@ -65,7 +66,7 @@ func Open(o Options) (*Layout, error) {
 	} else if !c.alone {
 		c.saved.fallback = c.more
 	}
-	return &Layout{NewRecorder(c), c, o}, nil
+	return &Layout{rec: NewRecorder(c), chain: c, opts: o}, nil
 }
 
 // Source says where the layouts come from.
@@ -76,6 +77,35 @@ func (l *Layout) TypeNamed(name string) (*fetchargs.Type, error) { return l.rec.
 
 // FuncNamed implements [fetchargs.Types].
 func (l *Layout) FuncNamed(name string) (*fetchargs.Type, error) { return l.rec.FuncNamed(name) }
+
+// Spots finds a place of the source in the code. It needs debug information, which
+// is looked for if the layouts come from elsewhere.
+func (l *Layout) Spots(p Place) ([]Spot, error) {
+	if d, ok := l.chain.src.(*DWARF); ok {
+		l.code = d
+	}
+	if l.code == nil {
+		var err error
+		if l.code, err = FindDWARF(l.opts.Kernel); err != nil {
+			return nil, &NoDebugInfoError{p, l.opts.Kernel, err}
+		}
+	}
+	return l.code.Spots(p)
+}
+
+// A NoDebugInfoError is a place that only debug information could find.
+type NoDebugInfoError struct {
+	Place  Place
+	Kernel Kernel
+	Err    error
+}
+
+func (e *NoDebugInfoError) Error() string {
+	return fmt.Sprintf("%s: lines, labels and inlined functions need debug information: %v; looked for %s", e.Place, e.Err, strings.Join(vmlinuxPlaces("/", e.Kernel), ", "))
+}
+
+// Unwrap returns the cause.
+func (e *NoDebugInfoError) Unwrap() error { return e.Err }
 
 // Profile returns what was looked into until now.
 func (l *Layout) Profile() *Profile {

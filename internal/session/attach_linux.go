@@ -41,7 +41,7 @@ type attached struct {
 	users    *userFuncs
 	tasks    *perCPU
 	devices  *kernel.Devices
-	waits    []string // what is waited for, for people
+	waits    []string // what is waited for, and what else there is to say, for people
 }
 
 // attach compiles the tool for this kernel and defines its probes. Where the
@@ -105,10 +105,15 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	if cfg.Snap > 0 {
 		asked = asked.Snap(cfg.Snap)
 	}
-	tool, patterns, err := expand(asked, tfs, c, users)
+	placed, places, err := locate(asked, c)
 	if err != nil {
 		return nil, err
 	}
+	tool, patterns, err := expand(placed, tfs, c, users)
+	if err != nil {
+		return nil, err
+	}
+	patterns = append(places, patterns...)
 	for _, src := range tool.Events {
 		if symbol := firstReturn(src.Probes, c.choose); symbol != "" {
 			k.Dialect.ReturnArgs = k.Dialect.ReturnArgs || returnArgs(tfs, symbol)
@@ -170,6 +175,7 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 		}
 	}
 	a.patterns = append(a.patterns, cfg.traced...)
+	a.waits = append(a.waits, c.says...)
 	for _, module := range c.waits {
 		a.waits = append(a.waits, waits(module))
 	}

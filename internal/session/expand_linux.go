@@ -124,6 +124,9 @@ func (p *pattern) skip(skipped []*event.SkipError) {
 		if s.Source.Of != p.text {
 			continue
 		}
+		if p.what == places && p.why == nil {
+			p.why = s.Err
+		}
 		p.refuse(whyNot(s.Err))
 	}
 }

@@ -114,6 +114,9 @@ func CompileOnly(l Layout, all []*event.Tool) ([]*event.Program, SavableLayout, 
 	var programs []*event.Program
 	for _, t := range all {
 		c := &chooser{types: layout}
+		if t, _, err = locate(t, c); err != nil {
+			return nil, nil, explain(err)
+		}
 		k.Dialect, k.Choose = d, c.choose
 		p, err := event.Compile(t, nil, nil, k)
 		if err != nil {

@@ -119,6 +119,8 @@ type chooser struct {
 	known     map[string]bool // functions that were found by a pattern
 	wait      bool            // for modules that are not loaded
 	waits     []string        // modules that are waited for
+	chosen    map[string]string
+	says      []string // what was made of places in the source
 }
 
 // know takes a function that was found, so that it is not looked for again.
@@ -130,6 +132,21 @@ func (c *chooser) know(name string) {
 }
 
 func (c *chooser) choose(funcs []string) (string, error) {
+	key := strings.Join(funcs, " ")
+	if name, ok := c.chosen[key]; ok {
+		return name, nil
+	}
+	name, err := c.chooseNew(funcs)
+	if err == nil {
+		if c.chosen == nil {
+			c.chosen = map[string]string{}
+		}
+		c.chosen[key] = name
+	}
+	return name, err
+}
+
+func (c *chooser) chooseNew(funcs []string) (string, error) {
 	if c.noKprobes {
 		return "", errNoKprobes
 	}

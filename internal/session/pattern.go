@@ -19,6 +19,7 @@ type pattern struct {
 	refused map[string]int // why → how many
 	symbols map[string]kernel.Symbol
 	module  string // that is not loaded
+	why     error  // why the first place in the source could not be had
 }
 
 // refuse counts one that is not probed.

@@ -182,6 +182,9 @@ func noneOf(patterns []*pattern, p *event.Program, err error) error {
 	for _, pattern := range patterns {
 		pattern.skip(p.Skipped)
 		errs = append(errs, errors.New(pattern.String()))
+		if pattern.why != nil {
+			return pattern.why
+		}
 	}
 	return refused("", errors.New(oneLine(errors.Join(errs...))))
 }
