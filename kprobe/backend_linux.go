@@ -86,7 +86,7 @@ func openPerf(sources []Source, o ReaderOptions) (rings, error) {
 	}
 	cfg := perfring.Config{
 		Pids: o.PIDs, Inherit: o.Inherit, EnableOnExec: o.EnableOnExec,
-		Stack: o.Stack, Comm: true, Latency: o.Latency, Pages: pages(o.RingSize), Batch: o.Batch,
+		Stack: o.Stack, UserStack: o.UserStack, Comm: true, Latency: o.Latency, Pages: pages(o.RingSize), Batch: o.Batch,
 		Every: o.Every, Tick: o.Tick,
 	}
 	for _, s := range sources {
@@ -129,6 +129,9 @@ func openTracefs(sources []Source, o ReaderOptions) (rings, error) {
 	}
 	if len(sources) == 0 {
 		return nil, errors.New("kprobe: no probes")
+	}
+	if o.UserStack {
+		return nil, fmt.Errorf("stacks of programs come through perf only, and not through tracefs: %w", errors.ErrUnsupported)
 	}
 	cfg := tracering.Config{
 		FS: sources[0].Probe.fs, Pids: o.PIDs, Inherit: o.Inherit, EnableOnExec: o.EnableOnExec,

@@ -42,6 +42,9 @@ type ReaderOptions struct {
 	Traced []string
 	// Stack adds the kernel's call chain to each record.
 	Stack bool
+	// UserStack adds that of the program, as far as its frame pointers lead;
+	// only Perf has it.
+	UserStack bool
 	// RingSize is the size in bytes of the ring of each CPU, 0 for 512 KiB;
 	// it is rounded up to a power of two pages.
 	RingSize int
@@ -72,6 +75,8 @@ type Record struct {
 	Comm  string // name of the thread, "" where it is not known
 	Raw   []byte // as the event's format describes it
 	Stack []uint64
+	// UserStack is that of the process, innermost first.
+	UserStack []uint64
 }
 
 // A Reader reads the records of some probes, in the order of time.
@@ -149,7 +154,7 @@ func (r *Reader) deliver(fn func(*Record) error) func(*perfring.Record) error {
 			r.last, r.source = id, i
 		}
 		to := &r.record
-		to.Source, to.Time, to.CPU, to.PID, to.TID, to.Raw, to.Stack = r.source, rec.Time, rec.CPU, rec.PID, rec.TID, rec.Raw, rec.Stack
+		to.Source, to.Time, to.CPU, to.PID, to.TID, to.Raw, to.Stack, to.UserStack = r.source, rec.Time, rec.CPU, rec.PID, rec.TID, rec.Raw, rec.Stack, rec.UserStack
 		if to.Comm = ""; rec.PID != unknown {
 			to.Comm = r.comms.name(rec.TID)
 		}

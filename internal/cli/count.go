@@ -74,6 +74,9 @@ func (f *countFlags) counting(own *event.Counting) (*event.Counting, error) {
 	if len(c.By) == 0 && len(c.Sums) == 0 && c.Hist == "" && c.Every == 0 {
 		return nil, nil
 	}
+	if given("ustack") {
+		return nil, usagef("--ustack shows the stack of each event, and events are counted here")
+	}
 	if given("stack") {
 		return nil, usagef("--stack shows the stack of each event, and events are counted here")
 	}

@@ -39,6 +39,7 @@ type runFlags struct {
 	timestamp string
 	wide      bool
 	stack     bool
+	ustack    bool
 	strict    bool
 	verbose   bool
 	buffer    int
@@ -132,6 +133,7 @@ func (f *runFlags) register(fs *pflag.FlagSet, letters map[string]string) {
 	fs.StringVar(&f.timestamp, "timestamp", string(output.Wall), "first column of the table: `"+timestampNames("|")+"`")
 	fs.BoolVar(&f.wide, "wide", false, "show all columns in the table")
 	fs.BoolVar(&f.stack, "stack", false, "show the kernel's stack of each event")
+	fs.BoolVar(&f.ustack, "ustack", false, "show the program's stack of each event, as far as its frame pointers lead")
 	fs.BoolVar(&f.strict, "strict", false, "exit status 4 if an event was lost")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "say what is probed, and what is filtered where")
 	fs.IntVar(&f.buffer, "buffer", 512, "size of the ring of each CPU in `KiB`")
@@ -184,7 +186,7 @@ func (f *runFlags) config(a *app, t *event.Tool, program []string) (*session.Con
 	cfg := &session.Config{
 		Tool: t, Layout: layout, With: f.with, PIDs: f.pids, Cgroup: f.cgroup, Program: program,
 		Format: f.format, Output: f.output, Wide: f.wide, Timestamp: output.Timestamp(f.timestamp),
-		Count: f.count, Duration: f.duration, Stack: f.stack, Strict: f.strict, Verbose: f.verbose,
+		Count: f.count, Duration: f.duration, Stack: f.stack, UserStack: f.ustack, Strict: f.strict, Verbose: f.verbose,
 		RingSize: f.buffer << 10, Backend: f.backend, Stdout: a.stdout, Stderr: a.stderr,
 	}
 	if cfg.Counting, err = f.counts.counting(t.Counting); err != nil {

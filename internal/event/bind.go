@@ -157,7 +157,7 @@ func (p *Program) isWide(wide bool, name string) bool {
 }
 
 // commonNames are the columns that every event has.
-var commonNames = []string{"time", "event", "cpu", "pid", "tid", "comm", "stack"}
+var commonNames = []string{"time", "event", "cpu", "pid", "tid", "comm", "stack", "ustack"}
 
 func (p *Program) column(c *Compiled, b *boundField, part int, col Column, hidden bool) error {
 	for _, name := range commonNames {

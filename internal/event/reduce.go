@@ -36,6 +36,9 @@ func (ev *Event) Clone() *Event {
 	if ev.Stack != nil {
 		c.Stack = append([]uint64(nil), ev.Stack...)
 	}
+	if ev.UserStack != nil {
+		c.UserStack = append([]string(nil), ev.UserStack...)
+	}
 	for i := range c.Values {
 		if v := &c.Values[i]; v.Text != nil {
 			v.Text = append([]byte(nil), v.Text...)

@@ -54,6 +54,8 @@ type Event struct {
 	Edition, Changed uint64
 	// Stack holds return addresses, innermost first, with --stack.
 	Stack []uint64
+	// UserStack are the frames of the program, innermost first, with --ustack.
+	UserStack []string
 
 	from     *Compiled // who filled in Values
 	editions uint64    // the last Edition

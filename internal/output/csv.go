@@ -2,6 +2,7 @@ package output
 
 import (
 	"io"
+	"strings"
 
 	"github.com/skprobe/skprobe/internal/event"
 )
@@ -15,6 +16,7 @@ type csvSink struct {
 	schema  *event.Schema
 	clock   clock
 	stack   bool
+	ustack  bool
 	scratch []byte
 	visible []byte
 }
@@ -25,6 +27,7 @@ func newCSV(w io.Writer, schema *event.Schema, opts Options) *csvSink {
 		schema: schema,
 		clock:  newClock(dateTime, opts.Location),
 		stack:  opts.Stack,
+		ustack: opts.UserStack,
 	}
 	s.b = append(s.b, "time,event,cpu,pid,tid,comm"...)
 	for _, c := range schema.Columns {
@@ -32,6 +35,9 @@ func newCSV(w io.Writer, schema *event.Schema, opts Options) *csvSink {
 	}
 	if s.stack {
 		s.b = append(s.b, ",stack"...)
+	}
+	if s.ustack {
+		s.b = append(s.b, ",ustack"...)
 	}
 	s.b = append(s.b, '\n')
 	return s
@@ -70,6 +76,12 @@ func (s *csvSink) Event(e *event.Event) error {
 				s.scratch = appendFrame(s.scratch, s.schema, addr)
 			}
 			b = s.appendField(b, s.scratch)
+		}
+	}
+	if s.ustack {
+		b = append(b, ',')
+		if len(e.UserStack) > 0 {
+			b = s.appendField(b, []byte(strings.Join(e.UserStack, ";")))
 		}
 	}
 	s.b = append(b, '\n')

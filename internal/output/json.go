@@ -87,7 +87,7 @@ func (s *jsonSink) Event(e *event.Event) error {
 		s.head.set(e)
 	}
 	moved := s.update(e)
-	if headed && !moved && s.end > 0 && s.clock.has(e.Wall) && len(e.Stack) == 0 {
+	if headed && !moved && s.end > 0 && s.clock.has(e.Wall) && !hasStack(e) {
 		s.repeat(e.Wall)
 	} else {
 		s.write(e)
@@ -110,8 +110,11 @@ func (s *jsonSink) write(e *event.Event) {
 	if len(e.Stack) > 0 {
 		b = s.appendStack(b, e.Stack)
 	}
+	if len(e.UserStack) > 0 {
+		b = s.appendUserStack(b, e.UserStack)
+	}
 	s.b = append(b, '}', '\n')
-	if s.end = len(s.b); len(e.Stack) > 0 {
+	if s.end = len(s.b); hasStack(e) {
 		s.end = 0
 	}
 }
@@ -303,5 +306,18 @@ func (s *jsonSink) appendStack(b []byte, stack []uint64) []byte {
 	}
 	return append(b, ']')
 }
+
+func (s *jsonSink) appendUserStack(b []byte, stack []string) []byte {
+	b = append(b, `,"ustack":[`...)
+	for i, frame := range stack {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendQuoted(b, []byte(frame))
+	}
+	return append(b, ']')
+}
+
+func hasStack(e *event.Event) bool { return len(e.Stack)+len(e.UserStack) > 0 }
 
 func (s *jsonSink) Close(Summary) error { return s.Flush() }

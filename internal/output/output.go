@@ -44,6 +44,8 @@ type Options struct {
 	// Stack tells that events carry stacks: CSV has a column for them.
 	// Tables and JSON show a stack wherever there is one.
 	Stack bool
+	// UserStack tells the same of stacks of programs.
+	UserStack bool
 	// Screen, where it is not nil, tells how many lines and columns the
 	// terminal has on which a table that is shown again takes the place of
 	// the last one.
@@ -77,9 +79,9 @@ func New(format string, w io.Writer, schema *event.Schema, opts Options) (Sink, 
 	return nil, fmt.Errorf("format %q is none of %s", format, join(Formats))
 }
 
-// common are the names that each event has before its columns, and "stack",
-// which comes after them.
-var common = []string{"time", "event", "cpu", "pid", "tid", "comm", "stack"}
+// common are the names that each event has before its columns, and "stack" and
+// "ustack", which come after them.
+var common = []string{"time", "event", "cpu", "pid", "tid", "comm", "stack", "ustack"}
 
 // check finds what would make lines ambiguous: it is for who writes tools.
 func check(schema *event.Schema) error {

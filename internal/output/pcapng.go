@@ -204,6 +204,9 @@ func (s *pcapngSink) commentOn(e *event.Event) []byte {
 			t, _ = appendVisible(append(t, '\n'), s.scratch)
 		}
 	}
+	for _, frame := range e.UserStack {
+		t, _ = appendVisible(append(t, '\n'), []byte(frame))
+	}
 	s.text = t
 	n := min(len(t), maxComment)
 	for n < len(t) && !utf8.RuneStart(t[n]) {

@@ -108,6 +108,10 @@ func (s *tableSink) Event(e *event.Event) error {
 		s.b, _ = appendVisible(append(s.b, "        "...), s.scratch)
 		s.endLine()
 	}
+	for _, frame := range e.UserStack {
+		s.b, _ = appendVisible(append(s.b, "        "...), []byte(frame))
+		s.endLine()
+	}
 	if len(s.b) < bufferSize {
 		return s.err
 	}

@@ -37,6 +37,8 @@ type Config struct {
 	Pages int
 	// Stack adds the kernel's call chain to each sample.
 	Stack bool
+	// UserStack adds the call chain of the program that is current, as far as its frame pointers lead.
+	UserStack bool
 	// Comm adds records about new names of threads, new threads and the end of threads, of all watched ones.
 	Comm bool
 	// Latency is how long a record may lie in a ring before it is delivered. 0 stands for 50 ms.

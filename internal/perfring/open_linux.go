@@ -112,7 +112,7 @@ func (r *Rings) open(cpus []int) error {
 	for _, m := range slices.Concat(r.rings, r.names) {
 		r.merge.rings = append(r.merge.rings, &m.ring)
 	}
-	r.merge.stack = r.cfg.Stack
+	r.merge.stack = r.cfg.Stack || r.cfg.UserStack
 	pids := r.pids()
 	live := 0
 	for _, pid := range pids {
@@ -255,8 +255,10 @@ func (r *Rings) openSample(want Event, pid int, m *mapped) error {
 	a := r.attr()
 	a.Type, a.Config, a.Sample = perf.TracepointEvent, want.ID, 1
 	a.SampleFormat.Raw = true
-	a.SampleFormat.Callchain = r.cfg.Stack
-	a.Options.ExcludeUserCallchain = r.cfg.Stack
+	if r.cfg.Stack || r.cfg.UserStack {
+		a.SampleFormat.Callchain = true
+		a.Options.ExcludeKernelCallchain, a.Options.ExcludeUserCallchain = !r.cfg.Stack, !r.cfg.UserStack
+	}
 	if pid != anyPid {
 		a.Options.Inherit, a.Options.EnableOnExec = r.cfg.Inherit, r.cfg.EnableOnExec
 	}

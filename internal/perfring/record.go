@@ -47,12 +47,14 @@ type Record struct {
 	Raw []byte
 	// Stack is a Sample's kernel call chain, innermost first, if Config.Stack was set.
 	Stack []uint64
+	// UserStack is that of the program, if Config.UserStack was set.
+	UserStack []uint64
 	// Comm is the new name in a Comm, without the final NUL.
 	Comm []byte
 	// Lost is the number of lost records in a Lost.
 	Lost uint64
 
-	stack []uint64 // Stack's memory, reused
+	stack []uint64 // memory of Stack and UserStack, reused
 }
 
 // The records of perf that we know: enum perf_event_type in include/uapi/linux/perf_event.h (the same from 3.10 to 7.1).
@@ -72,8 +74,12 @@ const (
 	idSize = 16
 )
 
-// Entries of a call chain above this are no addresses but markers, such as PERF_CONTEXT_KERNEL.
-const contextMax = ^uint64(4095 - 1)
+// Entries of a call chain above contextMax are no addresses but markers of what comes after them, such as contextUser
+// (enum perf_callchain_context).
+const (
+	contextMax  = ^uint64(4095 - 1)
+	contextUser = ^uint64(512 - 1)
+)
 
 var order = binary.NativeEndian
 
@@ -134,7 +140,7 @@ func (r *Record) decode(b []byte, stack bool) (bool, error) {
 
 // clear forgets what not all kinds have.
 func (r *Record) clear() {
-	r.Raw, r.Stack, r.Comm = nil, nil, nil
+	r.Raw, r.Stack, r.UserStack, r.Comm = nil, nil, nil, nil
 	r.PPID, r.PTID, r.Lost, r.Exec = 0, 0, 0, false
 }
 
@@ -160,13 +166,19 @@ func (r *Record) decodeSample(b []byte, stack bool) error {
 			return fmt.Errorf("perf sample with a call chain of %d entries in %d bytes", n, len(b))
 		}
 		r.stack = r.stack[:0]
+		user := -1 // where in it the program's begins
 		for ; n > 0; n-- {
-			if ip := order.Uint64(b); ip < contextMax {
+			switch ip := order.Uint64(b); {
+			case ip < contextMax:
 				r.stack = append(r.stack, ip)
+			case ip == contextUser && user < 0:
+				user = len(r.stack)
 			}
 			b = b[8:]
 		}
-		r.Stack = r.stack
+		if r.Stack, r.UserStack = r.stack, nil; user >= 0 {
+			r.Stack, r.UserStack = r.stack[:user:user], r.stack[user:]
+		}
 	}
 	if len(b) < 4 {
 		return fmt.Errorf("perf sample without a raw record")

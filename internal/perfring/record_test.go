@@ -54,7 +54,10 @@ func sample(pid, tid uint32, time uint64, raw []byte) []byte {
 
 func TestDecode(t *testing.T) {
 	stack := rec(typeSample, 0, id(10, 11, 99),
-		u64(4, 1<<64-128, 0xffffffff81000000, 0xffffffff81000010, 1<<64-512), u32(4), []byte("data"))
+		u64(3, 1<<64-128, 0xffffffff81000000, 0xffffffff81000010), u32(4), []byte("data"))
+	both := rec(typeSample, 0, id(10, 11, 99),
+		u64(5, 1<<64-128, 0xffffffff81000000, 1<<64-512, 0x401000, 0x402000), u32(4), []byte("data"))
+	user := rec(typeSample, 0, id(10, 11, 99), u64(2, 1<<64-512, 0x401000), u32(4), []byte("data"))
 	for name, test := range map[string]struct {
 		in    []byte
 		stack bool
@@ -68,6 +71,16 @@ func TestDecode(t *testing.T) {
 			in: stack, stack: true,
 			want: Record{Kind: Sample, PID: 10, TID: 11, Time: 99, Raw: []byte("data"),
 				Stack: []uint64{0xffffffff81000000, 0xffffffff81000010}},
+		},
+		"sample with both stacks": {
+			in: both, stack: true,
+			want: Record{Kind: Sample, PID: 10, TID: 11, Time: 99, Raw: []byte("data"),
+				Stack: []uint64{0xffffffff81000000}, UserStack: []uint64{0x401000, 0x402000}},
+		},
+		"sample with the program's stack": {
+			in: user, stack: true,
+			want: Record{Kind: Sample, PID: 10, TID: 11, Time: 99, Raw: []byte("data"),
+				Stack: []uint64{}, UserStack: []uint64{0x401000}},
 		},
 		"name": {
 			in:   rec(typeComm, 0, u32(10, 11), []byte("dnsmasq\x00"), id(1, 2, 99)),
@@ -95,7 +108,7 @@ func TestDecode(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := Record{Comm: []byte("old"), Stack: []uint64{1}, Raw: []byte("old"), Lost: 1, PPID: 1, PTID: 1, Exec: true}
+			got := Record{Comm: []byte("old"), Stack: []uint64{1}, UserStack: []uint64{2}, Raw: []byte("old"), Lost: 1, PPID: 1, PTID: 1, Exec: true}
 			known, err := got.decode(test.in, test.stack)
 			if !known || err != nil {
 				t.Fatal(known, err)

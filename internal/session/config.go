@@ -78,6 +78,7 @@ type Config struct {
 	Count     uint64 // stop after so many events, 0 for never
 	Duration  time.Duration
 	Stack     bool
+	UserStack bool
 	Strict    bool
 	Verbose   bool
 	RingSize  int

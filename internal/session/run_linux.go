@@ -80,6 +80,7 @@ type run struct {
 	family   bool            // only what belongs to the reader's family is shown
 	cgroup   *cgroup         // only what belongs to its processes is shown; nil for no limit
 	stacks   stackCutter
+	programs programs // whose stacks are shown
 	damaged  uint64
 	lastErr  error // of a damaged record
 	warned   int   // how many warnings of the reader were told
@@ -143,7 +144,7 @@ func (r *run) open(child *program) error {
 	if err != nil {
 		return err
 	}
-	o := kprobe.ReaderOptions{Backend: backend, Stack: r.cfg.Stack, RingSize: r.cfg.RingSize, Batch: r.batch}
+	o := kprobe.ReaderOptions{Backend: backend, Stack: r.cfg.Stack, UserStack: r.cfg.UserStack, RingSize: r.cfg.RingSize, Batch: r.batch}
 	switch {
 	// What happens to a process's sockets happens in the context of others
 	// too: such tools must see all, and look at the owners.
@@ -291,6 +292,9 @@ func (r *run) record(rec *kprobe.Record) error {
 	ev.PID, ev.TID, ev.Comm, ev.Stack = rec.PID, rec.TID, rec.Comm, rec.Stack
 	if rec.PID == noThread {
 		ev.Task = false
+	}
+	if ev.UserStack = nil; ev.Task && len(rec.UserStack) > 0 { // in softirq it is a bystander's
+		ev.UserStack = r.programs.frames(rec.PID, rec.UserStack)
 	}
 	if s.compiled.EventProbe {
 		ev.Stack = r.stacks.cut(ev.Stack)

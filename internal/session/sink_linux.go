@@ -15,7 +15,7 @@ import (
 // and lines, unless there are packets and nothing asks for lines as well.
 func (r *run) openSinks() (func() error, error) {
 	cfg, schema := r.cfg, &r.attached.program.Schema
-	opts := output.Options{Wide: cfg.Wide, Timestamp: cfg.Timestamp, Stack: cfg.Stack}
+	opts := output.Options{Wide: cfg.Wide, Timestamp: cfg.Timestamp, Stack: cfg.Stack, UserStack: cfg.UserStack}
 	var files []func() error
 	closeAll := func() error {
 		var errs []error
