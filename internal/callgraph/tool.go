@@ -91,7 +91,7 @@ func Probed(places []string, o Options) (*event.Tool, error) {
 			return nil, err
 		}
 		p := &src.Probes[0]
-		if p.Tracepoint != "" || p.Offset != 0 || p.Return || len(p.Fields) > 0 {
+		if p.Tracepoint != "" || p.Source != nil || p.Offset != 0 || p.Return || len(p.Fields) > 0 {
 			return nil, fmt.Errorf("%q: a function, or a pattern of functions, is needed, and nothing else", text)
 		}
 		enter, leave := src, src
