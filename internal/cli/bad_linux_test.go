@@ -117,7 +117,7 @@ func TestBadProbe(t *testing.T) {
 		probeBad(2, "", "a function is needed"),
 		probeBad(3, "udp_sendmsgg len", "udp_sendmsgg", "did you mean udp_sendmsg"),
 		probeBad(2, "nosuchmodule:udp_sendmsg len", "module nosuchmodule is not loaded"),
-		probeBad(2, "udp_sendmsg%retrn", "%return"),
+		probeBad(3, "udp_sendmsg%retrn", "where a function returns is udp_sendmsg%return"),
 		probeBad(2, "udp_sendmsg+x", "a number of bytes"),
 		probeBad(2, "udp_sendmsg+4 len", `"len" cannot be named: at udp_sendmsg+4`, "registers"),
 		probeBad(3, "udp_sendmsg+9999999 "+register(2), "udp_sendmsg+9999999: the kernel refuses it"),

@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/internal/event"
@@ -107,6 +108,9 @@ func findSpots(types fetchargs.Types, place ktype.Place) ([]ktype.Spot, error) {
 		return nil, refused("", fmt.Errorf("%s: where its code is is not known here", place))
 	}
 	spots, err := s.Spots(place)
+	if err != nil && strings.HasPrefix(place.Label, "re") {
+		err = fmt.Errorf("%w; where a function returns is %s%%return", err, place.Func)
+	}
 	var none *ktype.PlaceError
 	var noInfo *ktype.NoDebugInfoError
 	switch {

@@ -37,6 +37,9 @@ func Lookup(fetchargs.Types, string) (*fetchargs.Type, error) { return nil, errO
 // Tracepoint works on Linux only.
 func Tracepoint(fetchargs.Types, string) ([]fetchargs.RecordField, error) { return nil, errOther }
 
+// Spots works on Linux only.
+func Spots(fetchargs.Types, string) ([]event.Spot, error) { return nil, errOther }
+
 // Functions works on Linux only.
 func Functions(string) ([]string, error) { return nil, errOther }
 
