@@ -38,12 +38,9 @@ skprobe tcplife --opens`,
 		// after tcp.counters also where there is no tracepoint.
 		Name: "tcp.state", Hidden: true, Softirq: true, Socket: "skaddr", Short: "a socket is established, or closes",
 		Probes: []event.Probe{stateProbe(append([]event.Cond{{Field: "newstate", Op: event.AnyOf, Num: 1<<tcpEstablished | 1<<tcpClosed}}, ofConnections...),
-			event.Field{Name: "tx_bytes", Computed: true, Kind: event.Size, Help: "bytes of payload that the peer has acknowledged"},
-			event.Field{Name: "rx_bytes", Computed: true, Kind: event.Size, Help: "bytes of payload received, in order"},
 			event.Field{Name: "duration_ms", Computed: true, Kind: event.Millis, Help: "milliseconds from the handshake's end; absent if it ended before tracing began, or never"},
 			event.Field{Name: "last_state", Computed: true, Kind: event.State, Help: "state before it closed: SYN_SENT or SYN_RECV where it was never established"},
 			event.Field{Name: "opened", Computed: true, Wide: true, Kind: openings, Help: "active: this end connected, passive: it was accepted; absent if it began before tracing"},
-			event.Field{Name: "error", Computed: true, Wide: true, Kind: event.Errno, Help: "errno with which it ended, negative; 0 for none"},
 		)},
 	}, event.Source{
 		Name: "tcp.counters", Hidden: true, Softirq: true, Short: "what was counted of a socket that is about to close",
@@ -96,6 +93,9 @@ var counters = append(stateChange("sk", "sk->__sk_common.skc_state", "state"),
 	event.Field{Name: "written", Expr: "((struct tcp_sock *)sk)->write_seq", Kind: event.Uint, Hidden: true},
 	event.Field{Name: "flags", Expr: "sk->__sk_common.skc_flags ?? sk->sk_flags", Kind: event.Uint, Hidden: true},
 	event.Field{Name: "err", Expr: "sk->sk_err", Kind: event.Int, Hidden: true},
+	event.Field{Name: "tx_bytes", Computed: true, Of: "written", Kind: event.Size, Help: "bytes of payload that the peer has acknowledged"},
+	event.Field{Name: "rx_bytes", Computed: true, Of: "received", Kind: event.Size, Help: "bytes of payload received, in order"},
+	event.Field{Name: "error", Computed: true, Of: "err", Wide: true, Kind: event.Errno, Help: "errno with which it ended, negative; 0 for none"},
 	event.NetNS("sk"))
 
 // A life is what is known of a connection.

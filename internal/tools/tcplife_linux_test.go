@@ -93,7 +93,7 @@ func (p *pair) lives(what string, events []clitest.Event) (client, server clites
 		return nil, nil
 	}
 	for i, e := range []clitest.Event{client, server} {
-		if e["tx_bytes"] != p.sent[i] || e["rx_bytes"] != p.sent[1-i] {
+		if !e.Has(clitest.Event{"tx_bytes": p.sent[i], "rx_bytes": p.sent[1-i]}) {
 			p.d.t.Errorf("%s: end %d: tx %v, rx %v; want %d, %d: %v", what, i, e["tx_bytes"], e["rx_bytes"], p.sent[i], p.sent[1-i], e)
 		}
 		if e["pid"] != p.d.pid || e["comm"] != p.d.comm || e["family"] != p.f.column() || e["laddr"] != p.f.addr.String() || e["raddr"] != p.f.addr.String() {
@@ -242,7 +242,7 @@ func TestTCPLifeEnds(t *testing.T) {
 		}
 		refused, mine, curls := events[0], events[1], events[2]
 		if refused["pid"] != d.pid || refused["rport"] != 1 || refused["last_state"] != "SYN_SENT" || refused["duration_ms"] != nil ||
-			refused["tx_bytes"] != 0 || refused["rx_bytes"] != 0 || refused["error"] != -int(unix.ECONNREFUSED) {
+			!refused.Has(clitest.Event{"tx_bytes": 0, "rx_bytes": 0, "error": -int(unix.ECONNREFUSED)}) {
 			t.Errorf("refused: %v", refused)
 		}
 		between(t, "mine", mine["duration_ms"], float64(held.Milliseconds()), 60e3)
@@ -259,7 +259,10 @@ func TestTCPLifeEnds(t *testing.T) {
 		nc.Wait()
 		run.Until("nc's connection is shown", func() bool { return run.Stdout() != "" })
 		events = run.Stop().OK().Events()
-		if len(events) != 1 || events[0]["pid"] != nc.Pid || events[0]["comm"] != "nc" || events[0]["duration_ms"] != nil || events[0]["tx_bytes"] != 0 {
+		if d := os.Getenv("SKPROBE_DIALECT"); len(events) == 1 && events[0]["comm"] == nil && (d == "3.10" || d == "4.4") {
+			events[0]["comm"] = "nc" // which no probe can fetch before 4.7 ($comm), and who has it has ended
+		}
+		if len(events) != 1 || events[0]["pid"] != nc.Pid || events[0]["comm"] != "nc" || events[0]["duration_ms"] != nil || !events[0].Has(clitest.Event{"tx_bytes": 0}) {
 			t.Errorf("nc: %v", events)
 		}
 	})

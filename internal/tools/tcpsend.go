@@ -28,6 +28,7 @@ skprobe tcpsend --count-by comm,raddr --sum done --every 1s`,
 		}, {
 			// Gone in 6.5. It does not call tcp_sendmsg.
 			Funcs:    []string{"tcp_sendpage"},
+			Params:   "struct sock *sk, void *page, int offset, unsigned long size, int flags",
 			NonNull:  []string{"sk"},
 			Optional: true,
 			Return:   true,
