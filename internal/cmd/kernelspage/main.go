@@ -42,6 +42,9 @@ func run(args []string) error {
 	}
 	kernels := map[string]*result{}
 	for _, file := range files {
+		if strings.HasSuffix(file, ",boots.log") {
+			continue // of a kernel that was booted in special ways, for which there is no table
+		}
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return err
