@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -37,6 +38,7 @@ type verdict struct{ passed, failed, skipped int }
 type report struct {
 	Tool, Answer, Why string
 	Without           []string
+	WithoutEvents     []string `json:"without_events"`
 }
 
 // doctor is what the test TestDoctor of package tools prints.
@@ -99,7 +101,7 @@ func (res *result) parse(r io.Reader, owners map[string]string) error {
 
 var testFunc = regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
 
-// testOwners finds which tool each test of a folder is about: that after which its file is called.
+// testOwners finds which tool each test of a folder is about: that with whose name its own begins, or its file's.
 func testOwners(dir string) (map[string]string, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*_linux_test.go"))
 	if err != nil {
@@ -109,14 +111,27 @@ func testOwners(dir string) (map[string]string, error) {
 		return nil, fmt.Errorf("no tests in %s", dir)
 	}
 	owners := map[string]string{}
+	sources, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	tool := func(test string) (name string) {
+		for _, file := range sources {
+			t := strings.TrimSuffix(filepath.Base(file), ".go")
+			if len(t) > len(name) && strings.HasPrefix(strings.ToLower(test), "test"+t) {
+				name = t
+			}
+		}
+		return name
+	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
-		tool, _, _ := strings.Cut(filepath.Base(file), "_")
+		fileTool, _, _ := strings.Cut(filepath.Base(file), "_")
 		for _, m := range testFunc.FindAllStringSubmatch(string(text), -1) {
-			owners[m[1]] = tool
+			owners[m[1]] = cmp.Or(tool(m[1]), fileTool)
 		}
 	}
 	return owners, nil

@@ -134,8 +134,16 @@ func (p *page) cell(tool string, t *tested) string {
 		return "FAILS"
 	case v.passed == 0:
 		return "not tested"
-	case len(r.Without) > 0:
-		return "works" + p.note("without the columns "+strings.Join(r.Without, ", "))
 	}
-	return "works"
+	var lacks []string
+	if len(r.Without) > 0 {
+		lacks = append(lacks, "without the columns "+strings.Join(r.Without, ", "))
+	}
+	if len(r.WithoutEvents) > 0 {
+		lacks = append(lacks, "without the events "+strings.Join(r.WithoutEvents, ", "))
+	}
+	if lacks == nil {
+		return "works"
+	}
+	return "works" + p.note(strings.Join(lacks, "; "))
 }
