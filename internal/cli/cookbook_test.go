@@ -31,6 +31,7 @@ import (
 //
 //	Test: `TestProbePackets`                   where the values are held
 //	Since: 5.11                                if an older kernel cannot do it
+//	Not on: arm64                              if another architecture cannot
 //
 // There may be several blocks, each with one skprobe. All of it is run in a network
 // namespace with the stage of the page's first block, which is prepared once: put
@@ -45,7 +46,7 @@ import (
 type recipe struct {
 	id, title, script string
 	tests             []string
-	since             string
+	since, notOn      string
 	blocks            []block
 }
 
@@ -90,6 +91,8 @@ func cookbook() (stage []string, all []*recipe) {
 			}
 		case strings.HasPrefix(line, "Since: "):
 			r.since = strings.TrimPrefix(line, "Since: ")
+		case strings.HasPrefix(line, "Not on: "):
+			r.notOn, _, _ = strings.Cut(strings.TrimPrefix(line, "Not on: "), ",")
 		}
 	}
 	return stage, all
