@@ -183,6 +183,8 @@ func TestProbeModulePattern(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+	// The question for the address is sent, and sometime after it the datagram.
+	r.Until("two frames are shown", func() bool { return strings.Count(r.Stdout(), `"event":"veth:veth_xmit"`) >= 2 })
 	res := r.Stop().OK()
 	count := map[any]int{}
 	for _, e := range res.Events() {
