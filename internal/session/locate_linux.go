@@ -127,7 +127,7 @@ func findSpots(types fetchargs.Types, place ktype.Place) ([]ktype.Spot, error) {
 // code of the kernel.
 func Spots(types fetchargs.Types, text string) ([]event.Spot, error) {
 	src, err := event.ParseProbe(text)
-	if err != nil || len(src.Probes) != 1 {
+	if err != nil || len(src.Probes) != 1 || len(src.Probes[0].Fields) > 0 { // "struct sock" has a field
 		return nil, nil
 	}
 	place, err := sourceOf(&event.Tool{Exact: true}, &src, &chooser{types: types})
