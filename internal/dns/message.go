@@ -2,6 +2,7 @@
 package dns
 
 import (
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -23,15 +24,20 @@ type Message struct {
 	// names and texts.
 	Answers int
 	Data    []string
+	// Addrs are the addresses.
+	Addrs []netip.Addr
 }
 
-// maxData is how many answers are shown.
-const maxData = 8
+// maxData is how many answers are shown, and maxAddrs how many addresses there are at most.
+const (
+	maxData  = 8
+	maxAddrs = 64
+)
 
 // Decode replaces m by the message that b begins with. It reports false where b is none: m means nothing then. What lies
 // beyond the end of b is missing.
 func (m *Message) Decode(b []byte) bool {
-	*m = Message{Data: m.Data[:0]}
+	*m = Message{Data: m.Data[:0], Addrs: m.Addrs[:0]}
 	var p dnsmessage.Parser
 	h, err := p.Start(b)
 	if err != nil || len(b) < 12 {
@@ -67,36 +73,38 @@ func (m *Message) answers(p *dnsmessage.Parser) {
 		if m.Name == "" {
 			m.Name, m.Type = trim(h.Name), uint16(h.Type)
 		}
-		data, isAddress, ok := record(p, h)
+		addr, data, ok := record(p, h)
 		if !ok {
 			break
 		}
 		switch {
-		case data == "" || len(m.Data) == maxData:
-		case isAddress:
-			m.Data = append(m.Data, data)
-		case len(others) < maxData:
+		case addr.IsValid() && len(m.Addrs) < maxAddrs:
+			m.Addrs = append(m.Addrs, addr)
+		case data != "" && len(others) < maxData:
 			others = append(others, data)
 		}
+	}
+	for _, addr := range m.Addrs[:min(len(m.Addrs), maxData)] {
+		m.Data = append(m.Data, addr.String())
 	}
 	if len(m.Data) == 0 {
 		m.Data = append(m.Data, others...)
 	}
 }
 
-// record takes the record whose header was read. Its data are "" where it is of a type that is not shown.
-func record(p *dnsmessage.Parser, h dnsmessage.ResourceHeader) (data string, isAddress, ok bool) {
+// record takes the record whose header was read: an address or other data. It has neither where it is of a type that is not shown.
+func record(p *dnsmessage.Parser, h dnsmessage.ResourceHeader) (addr netip.Addr, data string, ok bool) {
 	var err error
 	switch h.Type {
 	case dnsmessage.TypeA:
 		var r dnsmessage.AResource
 		if r, err = p.AResource(); err == nil {
-			data, isAddress = address(r.A[:]), true
+			addr = netip.AddrFrom4(r.A)
 		}
 	case dnsmessage.TypeAAAA:
 		var r dnsmessage.AAAAResource
 		if r, err = p.AAAAResource(); err == nil {
-			data, isAddress = address(r.AAAA[:]), true
+			addr = netip.AddrFrom16(r.AAAA)
 		}
 	case dnsmessage.TypeCNAME:
 		var r dnsmessage.CNAMEResource
@@ -131,7 +139,7 @@ func record(p *dnsmessage.Parser, h dnsmessage.ResourceHeader) (data string, isA
 	default:
 		err = p.SkipAnswer()
 	}
-	return data, isAddress, err == nil
+	return addr, data, err == nil
 }
 
 // trim is a name without the dot at its end.

@@ -1,7 +1,6 @@
 package dns
 
 import (
-	"net/netip"
 	"strconv"
 )
 
@@ -30,10 +29,4 @@ func RCodeName(c uint8) string {
 		return rcodes[c]
 	}
 	return "RCODE" + strconv.Itoa(int(c))
-}
-
-// address is the text of an address of 4 or 16 bytes.
-func address(b []byte) string {
-	a, _ := netip.AddrFromSlice(b)
-	return a.String()
 }

@@ -83,26 +83,32 @@ skprobe tcpconnect --failed --aborted --pending`,
 					event.Field{Name: "syn_retrans", Expr: "((struct tcp_sock *)sk)->total_retrans", Kind: event.Uint, Wide: true,
 						Help: "how often the SYN was sent again"}),
 			}},
+		}, {
+			Name: dnsAnswers, Hidden: true, Short: "a process receives an answer of a name server (--dns)",
+			Probes: []event.Probe{dnsAnswer()},
 		},
 	},
 	Options: []event.Option{
 		{Name: "print-uid", Letter: "U", Help: "show the user whose the socket is", Columns: []string{"uid"}},
 		{Name: "uid", Letter: "u", Takes: true, Help: "only sockets of this user (`UID`)", Columns: []string{"uid"}, Where: uidIs},
+		{Name: "dns", Letter: "d", Help: "show for which name the address was looked up before, from the DNS answers of port 53", Events: []string{dnsAnswers}, Columns: []string{"name"}},
 	},
 	Aliases: []event.Alias{{Name: "tcpconnlat", Args: []string{"--established"}}},
 	Letters: map[string]string{"rport": "P"},
-	Columns: []string{"uid", "family", "laddr", "lport", "raddr", "rport", "latency_us", "result", "syn_retrans"},
+	Columns: []string{"uid", "family", "laddr", "lport", "raddr", "rport", "latency_us", "result", "syn_retrans", "name"},
 	Keys:    []string{"family", "rport"},
 	Reduce:  newConnects,
 })
 
-// The events from which a connect is put together, in the order in which they come.
+// The events from which a connect is put together, in the order in which they come,
+// and, last, the answers from which it has its name.
 const (
 	connecting     = "tcp.connecting"
 	sendingSYN     = "tcp.syn"
 	connectReturns = "tcp.connect_return"
 	synAnswer      = "tcp.syn_answer"
 	synAnswered    = "tcp.syn_answered"
+	dnsAnswers     = "dns.received"
 )
 
 // notSynSent are the changes of state that end a connect. SYN_RECV comes after
@@ -134,6 +140,7 @@ func connectResult() []event.Field {
 		event.UID("sk"),
 		{Name: "latency_us", Computed: true, Kind: event.Uint, Help: "microseconds from the SYN to the result, or to the time of the event where there is none"},
 		{Name: "result", Computed: true, Kind: event.Errno, Help: "0, or the errno with which it failed, negative; absent where there is none"},
+		{Name: "name", Computed: true, Kind: event.Char, OnRequest: true, Help: "name of which the address is, as the process asked before"},
 	}
 }
 
@@ -156,8 +163,9 @@ type connects struct {
 	bySocket *track.Table[uint64, connect]
 	// calls are the sockets with which threads are in connect.
 	calls *track.Table[uint32, uint64]
+	names *askedNames
 
-	skaddr, ret, newstate, err, latency, result int
+	name, raddr, skaddr, ret, newstate, err, latency, result int
 }
 
 // A connect is a connection without a result.
@@ -170,14 +178,18 @@ type connect struct {
 
 func newConnects(s *event.Schema, _ event.Settings) event.Reducer {
 	return &connects{bySocket: track.New[uint64, connect](maxConnects), calls: track.New[uint32, uint64](maxConnects),
-		skaddr: s.Index("skaddr"), ret: s.Index("ret"), newstate: s.Index("newstate"), err: s.Index("err"),
+		names: newAskedNames(s), name: s.Index("name"), raddr: s.Index("raddr"), skaddr: s.Index("skaddr"), ret: s.Index("ret"), newstate: s.Index("newstate"), err: s.Index("err"),
 		latency: s.Index("latency_us"), result: s.Index("result")}
 }
 
 // Event shows a connection when its result is there.
 func (c *connects) Event(ev *event.Event, show func(*event.Event) error) error {
-	if ev.Name == connectReturns {
+	switch ev.Name {
+	case connectReturns:
 		return c.returned(ev, show)
+	case dnsAnswers:
+		c.names.answer(ev)
+		return nil
 	}
 	sk := ev.Value(c.skaddr)
 	if sk == nil {
@@ -186,10 +198,10 @@ func (c *connects) Event(ev *event.Event, show func(*event.Event) error) error {
 	known := c.bySocket.Get(sk.Num)
 	switch {
 	case ev.Name == connecting:
-		c.bySocket.Put(sk.Num, connect{ev: ev.Clone(), begun: ev.Mono})
+		c.begin(sk.Num, ev)
 		c.calls.Put(ev.Thread, sk.Num)
 	case ev.Name == sendingSYN && known == nil:
-		c.bySocket.Put(sk.Num, connect{ev: ev.Clone(), begun: ev.Mono})
+		c.begin(sk.Num, ev)
 	case known == nil: // accepted, or begun before tracing
 	case ev.Name == sendingSYN:
 		// By another thread than connect, where that waits for data
@@ -205,6 +217,16 @@ func (c *connects) Event(ev *event.Event, show func(*event.Event) error) error {
 		return c.answered(sk.Num, known, ev, show)
 	}
 	return nil
+}
+
+// begin remembers a connect, with the name for whose address it is.
+func (c *connects) begin(sk uint64, ev *event.Event) {
+	begun := c.bySocket.Put(sk, connect{ev: ev.Clone(), begun: ev.Mono})
+	if raddr := ev.Value(c.raddr); raddr != nil {
+		if name := c.names.of(ev.PID, raddr.Addr); name != nil {
+			begun.ev.SetText(c.name, name)
+		}
+	}
 }
 
 // returned takes the return of connect, which tells what failed in it.
@@ -267,4 +289,6 @@ func (c *connects) Finish(now uint64, show func(*event.Event) error) (err error)
 }
 
 // Evicted returns how many connections were forgotten.
-func (c *connects) Evicted() uint64 { return c.bySocket.Evicted() + c.calls.Evicted() }
+func (c *connects) Evicted() uint64 {
+	return c.bySocket.Evicted() + c.calls.Evicted() + c.names.byAddr.Evicted()
+}

@@ -514,9 +514,17 @@ func TestUDPPrograms(t *testing.T) {
 
 // getent looks a name up with the name server at 127.0.0.1.
 func getent(t *testing.T, name string) *testkernel.Process {
+	command := asking(t, "127.0.0.1", "getent", "ahosts", name)
+	return testkernel.Start(t, testkernel.Prints("192.0.2.7"), command[0], command[1:]...)
+}
+
+// asking is a command that runs another one, for which a server is the only
+// name server.
+func asking(t *testing.T, server string, command ...string) []string {
+	t.Helper()
 	const file = "/etc/resolv.conf"
 	conf := filepath.Join(t.TempDir(), "resolv.conf")
-	if err := os.WriteFile(conf, []byte("nameserver 127.0.0.1\n"), 0o644); err != nil {
+	if err := os.WriteFile(conf, []byte("nameserver "+server+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(file); err != nil && testkernel.InVM() {
@@ -524,6 +532,5 @@ func getent(t *testing.T, name string) *testkernel.Process {
 			t.Fatal(err)
 		}
 	}
-	return testkernel.Start(t, testkernel.Prints("192.0.2.7"), "unshare", "--mount", "sh", "-c",
-		`mount --bind "$0" `+file+` && exec getent ahosts "$1"`, conf, name)
+	return append([]string{"unshare", "--mount", "sh", "-c", `mount --bind "$0" ` + file + ` && exec "$@"`, conf}, command...)
 }
