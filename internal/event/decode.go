@@ -129,7 +129,7 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 		c.publish(ev)
 	}
 	for _, f := range c.elapsed {
-		ev.Values[f.out[0]] = Value{Set: true, Num: ev.Mono - c.pairs.last.time}
+		ev.Values[:cap(ev.Values)][f.out[0]] = Value{Set: true, Num: ev.Mono - c.pairs.last.time} // it may be hidden
 	}
 	ev.Name = c.Event
 	if c.places != nil {

@@ -48,7 +48,7 @@ var structs = []string{
 	"struct sockaddr_storage", "struct neighbour", "struct neigh_table", "struct net", "struct ns_common", "struct ethhdr", "struct iphdr",
 	"struct ipv6hdr", "struct tcphdr", "struct udphdr", "struct icmphdr", "struct icmp6hdr", "struct arphdr", "struct vlan_hdr",
 	"struct flowi", "struct flowi4", "struct flowi6", "struct flowi_common", "struct inet_cork", "struct inet_cork_full", "struct ipv6_pinfo",
-	"struct nf_hook_state", "struct nf_conn", "struct nf_conntrack_tuple", "struct nf_conntrack_tuple_hash", "struct xt_table", "struct nft_pktinfo",
+	"struct nf_hook_state", "struct nf_conn", "struct nf_conntrack_tuple", "struct nf_conntrack_tuple_hash", "struct xt_table", "struct nft_pktinfo", "struct nft_chain", "struct nft_table",
 	"struct proto", "struct in_addr", "struct in6_addr", "struct net_bridge_port", "struct dst_entry", "struct rtable",
 	"struct proto_accept_arg", "struct iov_iter", "struct iovec", "struct netdev_queue", "struct skb_free_array",
 	"enum skb_drop_reason", "enum skb_drop_reason_subsys", "enum qdisc_drop_reason", "enum ovs_drop_reason",
