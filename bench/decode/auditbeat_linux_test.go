@@ -36,9 +36,9 @@ func (r *recording) auditbeat(t testing.TB, alloc tracing.AllocateFn) tracing.De
 		name, arg string
 		at, size  int
 	}{
-		{"daddr", "a1", 0, 4}, {"rcv_saddr", "a1", 4, 4}, {"dport", "a1", 12, 2}, {"num", "a1", 14, 2}, {"family", "a1", 16, 2}, {"state", "a1", 18, 1},
-		{"size", "a0", 0, 8}, {"pending", "a3", 0, 4}, {"cork_daddr", "a2", 0, 4}, {"cork_dport", "a2", 4, 2}, {"name", "a4", 0, 8},
-		{"to_family", "a5", 0, 2}, {"to_port", "a5", 2, 2}, {"to_addr", "a5", 4, 4},
+		{"daddr", "a1", 0, 4}, {"rcv_saddr", "a1", 4, 4}, {"dport", "a2", 0, 2}, {"num", "a2", 2, 2}, {"family", "a2", 4, 2}, {"state", "a2", 6, 1},
+		{"size", "a0", 0, 8}, {"pending", "a4", 0, 4}, {"cork_daddr", "a3", 0, 4}, {"cork_dport", "a3", 4, 2}, {"name", "a5", 0, 8},
+		{"to_family", "a6", 0, 2}, {"to_port", "a6", 2, 2}, {"to_addr", "a6", 4, 4},
 	} {
 		format.Fields[f.name] = tracing.Field{Name: f.name, Offset: r.offset(t, f.arg) + f.at, Size: f.size, Type: tracing.FieldTypeInteger}
 	}
