@@ -45,25 +45,21 @@ func (c *Compiled) load(h *Half, record []byte) error {
 		}
 	}
 	if len(record) > cap(h.record) {
-		h.record, h.next = make([]byte, len(record), 2*len(record)), make([]byte, len(record), 2*len(record))
-		c.event = nil // what is in the buffers is in another place now
+		h.record = make([]byte, len(record), 2*len(record))
+		c.event, c.steps = nil, nil // what is in the buffer is in another place now
 	}
 	c.dirty, c.changed = everything, everything
 	if present != h.present {
 		h.present = present
 		c.steps = nil
 	}
-	if c.steps == nil || c.steps.windows == nil {
-		h.record = h.record[:len(record)]
-		copy(h.record, record)
-		return nil
+	if c.steps != nil && c.steps.windows != nil {
+		if c.dirty, c.changed = c.steps.windows.differ(record); c.changed == 0 {
+			return nil
+		}
 	}
-	h.next = h.next[:len(record)]
-	copy(h.next, record)
-	if c.dirty, c.changed = c.steps.windows.differ(); c.changed != 0 {
-		h.record = h.record[:len(record)]
-		copy(h.record, h.next)
-	}
+	h.record = h.record[:len(record)]
+	copy(h.record, record)
 	return nil
 }
 

@@ -10,12 +10,12 @@ import (
 // before, where it counts: what is the same is neither decoded nor written
 // again.
 
-// A window is up to 8 bytes of the records, where they lie in the half's two
-// buffers.
+// A window is up to 8 bytes of the records.
 type window struct {
-	now, next *[8]byte
-	mask      uint64 // of the bytes, as a little-endian number
-	columns   uint64 // those that depend on them, as in Event.Changed
+	now     *[8]byte // in the half's buffer
+	at      int      // in each record
+	mask    uint64   // of the bytes, as a little-endian number
+	columns uint64   // those that depend on them, as in Event.Changed
 }
 
 const (
@@ -28,15 +28,15 @@ const (
 
 func bit(i int) uint64 { return 1 << min(i, 63) }
 
-// differ tells in which windows the loaded record and the next differ, and which
+// differ tells in which windows the loaded record and another differ, and which
 // columns can then: a bit for each window, the highest for all from the 64th on.
-func (w *windows) differ() (dirty, columns uint64) {
+func (w *windows) differ(next []byte) (dirty, columns uint64) {
 	if w.always != 0 {
 		dirty, columns = beyond, w.always // what depends on no window alone depends on all
 	}
 	for i := range w.all {
 		v := &w.all[i]
-		if (binary.LittleEndian.Uint64(v.now[:])^binary.LittleEndian.Uint64(v.next[:]))&v.mask != 0 {
+		if (binary.LittleEndian.Uint64(v.now[:])^binary.LittleEndian.Uint64(next[v.at:]))&v.mask != 0 {
 			dirty |= bit(i)
 			columns |= v.columns
 		}
@@ -81,7 +81,7 @@ func (h *Half) look(spans []span) *windows {
 		}
 	}
 	for _, start := range ws.starts {
-		w := window{now: (*[8]byte)(h.record[start:]), next: (*[8]byte)(h.next[start:])}
+		w := window{now: (*[8]byte)(h.record[start:]), at: start}
 		for _, s := range spans {
 			from, to := max(s.off, start), min(s.off+s.size, start+8)
 			if from < to {

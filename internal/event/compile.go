@@ -73,7 +73,6 @@ type Half struct {
 	layout  *fetchargs.Layout
 
 	record  []byte // that is decoded
-	next    []byte // that is compared with it
 	present uint64 // its pointers
 }
 
