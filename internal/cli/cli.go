@@ -9,10 +9,12 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/skprobe/skprobe/internal/event"
 	"github.com/skprobe/skprobe/internal/session"
 	"github.com/skprobe/skprobe/internal/tools"
 )
@@ -30,7 +32,7 @@ type app struct {
 // Main runs a command line and returns the exit status.
 func Main(args []string, stdout *os.File, stderr io.Writer) int {
 	a := &app{stdout: stdout, stderr: stderr, start: session.Run}
-	root := a.root()
+	root := a.root(args)
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
 	if err == nil {
@@ -60,7 +62,10 @@ func usagef(format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...)}
 }
 
-func (a *app) root() *cobra.Command {
+// root has the commands for a command line. Where that begins with the name of a
+// tool, those of the others are not made: each has some fifty flags, and all of
+// them would take longer than the rest of the start.
+func (a *app) root(args []string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "skprobe",
 		Short: "show what the Linux network stack does with sockets and packets",
@@ -94,7 +99,12 @@ Events go to standard output, messages to standard error. Exit status: 0 done;
 		return usagef("%s; see %s --help", strings.Replace(msg, ": invalid syntax", ": that is no number", 1), cmd.CommandPath())
 	})
 	root.AddGroup(&cobra.Group{ID: "tools", Title: "Tools:"}, &cobra.Group{ID: "kernel", Title: "This kernel:"})
-	for _, t := range tools.All() {
+	all := tools.All()
+	if i := slices.IndexFunc(all, func(t *event.Tool) bool { return len(args) > 0 && args[0] == t.Name }); i >= 0 {
+		root.AddCommand(a.tool(all[i]))
+		return root
+	}
+	for _, t := range all {
 		root.AddCommand(a.tool(t))
 		for _, as := range t.Aliases {
 			root.AddCommand(a.alias(t, as))

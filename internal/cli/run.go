@@ -91,7 +91,7 @@ func (a *app) runScript(ctx context.Context, args []string, do func(context.Cont
 		return &usageError{err}
 	}
 	inner := &app{stdout: a.stdout, stderr: a.stderr, start: do}
-	root := inner.root()
+	root := inner.root([]string{s.Command})
 	root.SetArgs(slices.Concat([]string{s.Command}, args[:first], line))
 	err = root.ExecuteContext(ctx)
 	a.status = inner.status
@@ -105,7 +105,7 @@ func isTool(name string) bool {
 // commandLine is what the script would be on the command line. Each flag is
 // tried, so that a fault has its place.
 func (a *app) commandLine(s *script.Script) (line []string, err error) {
-	root := (&app{stdout: a.stdout, stderr: a.stderr}).root()
+	root := (&app{stdout: a.stdout, stderr: a.stderr}).root([]string{s.Command})
 	cmd, _, err := root.Find([]string{s.Command})
 	if err != nil {
 		return nil, err

@@ -55,15 +55,7 @@ func datagramKind(header int, when *When) *Kind {
 			absent(out)
 			return
 		}
-		for i := range d.parts {
-			v := out[i]
-			if v == nil {
-				continue
-			}
-			if v.Set = d.packet.Has(d.parts[i].field); v.Set {
-				d.parts[i].get(&d.packet, v)
-			}
-		}
+		d.setParts(out)
 		if v := out[len(d.parts)]; v != nil {
 			v.Text = d.packet.Payload(&d.window)
 			v.Set = v.Text != nil

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/internal/packet"
@@ -101,21 +102,17 @@ func Arriving() *Kind { return packetKind(packetLook{size: windowSize, whole: tr
 func packetKind(look packetLook) *Kind {
 	parts := packetParts()
 	k := &Kind{Name: packetName, Help: "struct sk_buff *: smac, dmac, ethertype, proto, saddr, sport, daddr, dport, len and more",
-		Class: Text, Reads: slices.Clone(skbReads), Whole: true}
+		Class: Text, Reads: slices.Clone(skbReads), Parts: packetColumns(), Whole: true}
 	if look.whole {
 		k.Reads = append(k.Reads, tagReads...)
 	}
 	d := &packetDecoder{look: look, parts: parts, windows: len(k.Reads)}
 	k.Reads = append(k.Reads, windowReads(look.size)...)
-	for _, p := range parts {
-		k.Parts = append(k.Parts, p.Part)
-	}
-	k.Parts = append(k.Parts, Part{Name: "len", Help: "bytes from skb->data to the end of the packet", Kind: Size, Expr: "$->len"})
 	k.Decode.call = d.decode
 	if !look.whole {
+		k.Parts = k.Parts[:len(parts)+1] // without the frame
 		return k
 	}
-	k.Parts = append(k.Parts, Part{Name: "frame", Help: "bytes of the frame, as far as they were recorded", Kind: Frame, OnRequest: true})
 	k.Snap = func(n int) *Kind {
 		look := look
 		look.size = n - windowStart
@@ -124,11 +121,22 @@ func packetKind(look packetLook) *Kind {
 	return k
 }
 
+// packetColumns are the parts as columns, and two more.
+var packetColumns = sync.OnceValue(func() []Part {
+	var all []Part
+	for _, p := range packetParts() {
+		all = append(all, p.Part)
+	}
+	return append(all, Part{Name: "len", Help: "bytes from skb->data to the end of the packet", Kind: Size, Expr: "$->len"},
+		Part{Name: "frame", Help: "bytes of the frame, as far as they were recorded", Kind: Frame, OnRequest: true})
+})
+
 // A packetDecoder makes the parts of a packet kind of its reads.
 type packetDecoder struct {
 	look    packetLook
 	parts   []packetPart
-	windows int // index of the first read of the window
+	texts   [][]byte // parallel to parts
+	windows int      // index of the first read of the window
 	window  packet.Window
 	packet  packet.Packet
 	joined  []byte // the window, where it was read in parts
@@ -141,15 +149,7 @@ func (d *packetDecoder) decode(in [][]byte, out []*Value) {
 		return
 	}
 	w, pkt := &d.window, &d.packet
-	for i := range d.parts {
-		v := out[i]
-		if v == nil {
-			continue
-		}
-		if v.Set = pkt.Has(d.parts[i].field); v.Set {
-			d.parts[i].get(pkt, v)
-		}
-	}
+	d.setParts(out)
 	out[len(d.parts)].setNum(uint64(w.Len))
 	if !d.look.whole || out[len(d.parts)+1] == nil {
 		return
@@ -158,6 +158,22 @@ func (d *packetDecoder) decode(in [][]byte, out []*Value) {
 	if v.Set = pkt.Has(packet.FieldFrame); v.Set {
 		d.frame = pkt.AppendFrame(d.frame[:0], w)
 		v.SetFrame(d.frame, pkt.FrameSize, pkt.FrameLink)
+	}
+}
+
+// setParts sets the values of the parts.
+func (d *packetDecoder) setParts(out []*Value) {
+	if d.texts == nil {
+		d.texts = make([][]byte, len(d.parts))
+	}
+	for i := range d.parts {
+		v := out[i]
+		if v == nil {
+			continue
+		}
+		if v.Set = d.packet.Has(d.parts[i].field); v.Set {
+			d.parts[i].get(&d.packet, v, &d.texts[i])
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/skprobe/skprobe/internal/packet"
 )
@@ -14,25 +15,26 @@ import (
 type packetPart struct {
 	Part
 	field packet.Field
-	get   func(p *packet.Packet, v *Value)
+	get   partGetter
 }
 
-var textOf = func(f func(p *packet.Packet, dst []byte) []byte) func(p *packet.Packet, v *Value) {
-	// The text lives in a buffer of this part, which the next packet
-	// overwrites, as an event's texts do.
-	var buf []byte
-	return func(p *packet.Packet, v *Value) {
-		buf = f(p, buf[:0])
-		v.Text = buf
+// A partGetter sets a value. A text lives in text, which the next packet
+// overwrites, as an event's texts do.
+type partGetter func(p *packet.Packet, v *Value, text *[]byte)
+
+func textOf(f func(p *packet.Packet, dst []byte) []byte) partGetter {
+	return func(p *packet.Packet, v *Value, text *[]byte) {
+		*text = f(p, (*text)[:0])
+		v.Text = *text
 	}
 }
 
-func numberOf(f func(p *packet.Packet) uint64) func(p *packet.Packet, v *Value) {
-	return func(p *packet.Packet, v *Value) { v.Num = f(p) }
+func numberOf(f func(p *packet.Packet) uint64) partGetter {
+	return func(p *packet.Packet, v *Value, _ *[]byte) { v.Num = f(p) }
 }
 
-func addrOf(f func(p *packet.Packet) netip.Addr) func(p *packet.Packet, v *Value) {
-	return func(p *packet.Packet, v *Value) { v.Addr = f(p) }
+func addrOf(f func(p *packet.Packet) netip.Addr) partGetter {
+	return func(p *packet.Packet, v *Value, _ *[]byte) { v.Addr = f(p) }
 }
 
 var plainText = &Kind{Name: "text", Class: Text, Width: 8}
@@ -55,7 +57,9 @@ func named(what string, width, most int, name func(n int) string) *Kind {
 	}}
 }
 
-func packetParts() []packetPart {
+// packetParts are the same for all kinds of packets. They are many, and so made
+// once, and not before they are needed.
+var packetParts = sync.OnceValue(func() []packetPart {
 	number := &Kind{Name: "number", Class: Unsigned, Width: 5, Right: true}
 	wide := &Kind{Name: "number", Class: Unsigned, Width: 10, Right: true}
 	addr := &Kind{Name: "addr", Class: Address, Width: 15}
@@ -68,7 +72,7 @@ func packetParts() []packetPart {
 	flags := &Kind{Name: "text", Class: Text, Width: 10}
 	fragFlags := &Kind{Name: "text", Class: Text, Width: 5}
 	operation := named("operation", 8, 65535, func(n int) string { return packet.ArpOpName(uint16(n)) })
-	part := func(name, help string, kind *Kind, field packet.Field, get func(p *packet.Packet, v *Value)) packetPart {
+	part := func(name, help string, kind *Kind, field packet.Field, get partGetter) packetPart {
 		return packetPart{Part{Name: name, Help: help, Kind: kind}, field, get}
 	}
 	less := func(p packetPart) packetPart { p.Wide = true; return p }
@@ -77,7 +81,7 @@ func packetParts() []packetPart {
 		part("dmac", "destination MAC", mac, packet.FieldDmac, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendMAC(b, p.Dmac) })),
 		part("ethertype", "EtherType after VLAN tags", EtherType, packet.FieldEtherType, numberOf(func(p *packet.Packet) uint64 { return uint64(p.EtherType) })),
 		less(part("vlan", "VLAN id, of the outer tag where there are two", number, packet.FieldVLAN, numberOf(func(p *packet.Packet) uint64 { return uint64(p.VLANs[0].ID()) }))),
-		less(part("vlan2", "VLAN id of the second tag", number, packet.FieldVLAN, func(p *packet.Packet, v *Value) {
+		less(part("vlan2", "VLAN id of the second tag", number, packet.FieldVLAN, func(p *packet.Packet, v *Value, _ *[]byte) {
 			v.Set, v.Num = p.NVLAN > 1, uint64(p.VLANs[1].ID())
 		})),
 		less(part("ar_op", "ARP operation", operation, packet.FieldArpOp, textOf(func(p *packet.Packet, b []byte) []byte {
@@ -117,7 +121,7 @@ func packetParts() []packetPart {
 		less(part("quoted_sport", "source port of the quoted packet", number, packet.FieldQuotedSport, numberOf(func(p *packet.Packet) uint64 { return uint64(p.QuotedSport) }))),
 		less(part("quoted_daddr", "destination address of the quoted packet", addr, packet.FieldQuotedDaddr, addrOf(func(p *packet.Packet) netip.Addr { return p.QuotedDaddr }))),
 		less(part("quoted_dport", "destination port of the quoted packet", number, packet.FieldQuotedDport, numberOf(func(p *packet.Packet) uint64 { return uint64(p.QuotedDport) }))),
-		less(part("tunnel", "kind of the tunnel, where the packet carries another", tunnel, packet.FieldTunnel, func(p *packet.Packet, v *Value) { v.Text = tunnelTexts[p.Tunnel] })),
+		less(part("tunnel", "kind of the tunnel, where the packet carries another", tunnel, packet.FieldTunnel, func(p *packet.Packet, v *Value, _ *[]byte) { v.Text = tunnelTexts[p.Tunnel] })),
 		less(part("tunnel_id", "VXLAN or Geneve network identifier, GRE key", wide, packet.FieldTunnelID, numberOf(func(p *packet.Packet) uint64 { return uint64(p.TunnelID) }))),
 		less(part("inner_smac", "source MAC in the tunnel", mac, packet.FieldInnerSmac, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendMAC(b, p.Inner.Smac) }))),
 		less(part("inner_dmac", "destination MAC in the tunnel", mac, packet.FieldInnerDmac, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendMAC(b, p.Inner.Dmac) }))),
@@ -130,7 +134,7 @@ func packetParts() []packetPart {
 		less(part("inner_flags", "TCP flags in the tunnel", flags, packet.FieldInnerFlags, textOf(func(p *packet.Packet, b []byte) []byte { return packet.AppendTCPFlags(b, p.Inner.Flags) }))),
 		less(part("frame_len", "bytes of the frame, with the link layer where that was seen", Size, packet.FieldFrame, numberOf(func(p *packet.Packet) uint64 { return uint64(p.FrameSize) }))),
 	}
-}
+})
 
 // tunnelTexts are the names of tunnels, by their types.
 var tunnelTexts = func() [][]byte {
@@ -145,7 +149,7 @@ var tunnelTexts = func() [][]byte {
 // value is absent.
 var fragTexts = [][]byte{nil, []byte("DF"), []byte("MF"), []byte("DF|MF")}
 
-func setFragFlags(p *packet.Packet, v *Value) {
+func setFragFlags(p *packet.Packet, v *Value, _ *[]byte) {
 	i := 0
 	if p.DontFrag {
 		i |= 1
