@@ -264,6 +264,55 @@ func TestCgroup(t *testing.T) {
 	}
 }
 
+// TestCgroupColumn shows the cgroups of processes, of either version: the owners' too, in softirq.
+func TestCgroupColumn(t *testing.T) {
+	needs(t)
+	testkernel.Needs(t, testkernel.Root)
+	old := t.TempDir()
+	// A hierarchy of version 1, without controllers.
+	if err := unix.Mount("cgroup", old, "cgroup", 0, "none,name=skprobe"); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Unmount(old, unix.MNT_DETACH)
+	dir := filepath.Join(old, "box \x1b[31m")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(dir)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	udp := clitest.Start(t, "udp", "--send", "--format", "json", "--with", "cgroup", "--where", `rport == 9 && cgroup startsWith "/box"`)
+	connects := clitest.Start(t, "tcpconnect", "--format", "json", "--with", "cgroup", "--rport", port)
+	table := clitest.Start(t, "udp", "--send", "--count-by", "cgroup", "--where", "size == 3")
+	ready, end := filepath.Join(t.TempDir(), "ready"), filepath.Join(t.TempDir(), "end")
+	p := testkernel.Start(t, func(string) bool { _, err := os.Stat(ready); return err == nil }, "sh", "-c",
+		`echo $$ >"$1/cgroup.procs" && exec "$2" send+127.0.0.1:9+3 "connect+127.0.0.1:$3" "ready+$4" "await+$5"`, "sh", dir, clitest.Link(t, "traffic"), port, ready, end)
+	if err := send("127.0.0.1:9", 1); err != nil { // from outside of it
+		t.Fatal(err)
+	}
+	const name = "/box \x1b[31m"
+	if events := udp.Stop().OK().Events(); len(events) != 1 || events[0]["size"] != 3 || events[0]["cgroup"] != name {
+		t.Errorf("%v, want a datagram of 3 bytes", events)
+	}
+	found := clitest.Select(connects.Stop().OK().Events(), clitest.Event{"event": "tcp.connected"})
+	if len(found) != 1 || found[0]["cgroup"] != name || found[0]["pid"] != p.Pid {
+		t.Errorf("%v, want a connection of process %d", found, p.Pid)
+	}
+	if out := table.Stop().OK().Stdout; !strings.Contains(out, `/box \x1b[31m`) || strings.Contains(out, "\x1b") {
+		t.Errorf("a hostile name reaches the terminal, or is not there: %q", out)
+	}
+	if err := os.WriteFile(end, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestPid limits events to a process that runs already: its threads, and the
 // children that it makes from then on.
 func TestPid(t *testing.T) {

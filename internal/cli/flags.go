@@ -125,7 +125,7 @@ func (f *runFlags) register(fs *pflag.FlagSet, letters map[string]string) {
 	fs.StringVar(&f.netns, "netns", "", "only this network namespace: a `PATH`, a pid or an inode number; adds the column netns")
 	fs.StringVar(&f.cgroup, "cgroup", "", "only processes in the cgroup of this folder (`PATH`)")
 	fs.StringArrayVar(&f.where, "where", nil, "only events for which `EXPR` is true; what can be is filtered in the kernel")
-	fs.StringSliceVar(&f.with, "with", nil, "show these columns too, which are there on request (`NAME`,…): netns")
+	fs.StringSliceVar(&f.with, "with", nil, "show these columns too, which are there on request (`NAME`,…): netns, cgroup")
 	fs.Uint64Var(&f.count, "count", 0, "end after `N` events")
 	fs.DurationVar(&f.duration, "duration", 0, "end after this time (`D`: 10s, 5m)")
 	fs.StringVar(&f.format, "format", "table", "`table|json|csv`")

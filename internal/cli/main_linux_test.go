@@ -41,6 +41,7 @@ func register(n int) string {
 // traffic is a program to be traced. Each argument is something to do:
 //
 //	send+127.0.0.1:9+20   send 20 bytes there
+//	connect+127.0.0.1:9   open a TCP connection there
 //	thread+STEP           do that in a thread of its own
 //	child+STEP            do that in a child, and wait for it
 //	ready+FILE            make a file, to tell that this was reached
@@ -62,6 +63,13 @@ func traffic(steps []string) int {
 				fmt.Fprintln(os.Stderr, "traffic:", err)
 				return 100
 			}
+		case "connect":
+			c, err := net.Dial("tcp", rest)
+			if err != nil {
+				fmt.Fprintln(os.Stderr, "traffic:", err)
+				return 100
+			}
+			defer c.Close()
 		case "thread":
 			done := make(chan int)
 			go func() {

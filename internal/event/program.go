@@ -104,6 +104,13 @@ func Compile(t *Tool, want func(*Source) bool, columns []string, k Kernel) (*Pro
 		}
 		return p, errors.Join(errs...)
 	}
+	if slices.Contains(columns, Cgroup) {
+		for _, c := range p.Probes {
+			if err := p.bind(c, nil, &cgroup, k); err != nil {
+				return nil, err
+			}
+		}
+	}
 	p.arrange(t.Columns)
 	return p, nil
 }

@@ -298,9 +298,15 @@ func (t *Tool) Fields() []Column {
 	return all
 }
 
+// Cgroup is the column with the cgroup of an event's process, which every tool
+// has on request. No probe fetches it: who reads the events sets it.
+const Cgroup = "cgroup"
+
+var cgroup = Field{Name: Cgroup, Kind: Char, Computed: true, Help: "cgroup of the process, as /proc/PID/cgroup has it"}
+
 // OnRequest lists the columns that are fetched only where they are asked for.
 func (t *Tool) OnRequest() []string {
-	var names []string
+	names := []string{Cgroup}
 	for _, src := range t.Events {
 		for _, p := range src.Probes {
 			for _, f := range p.Fields {

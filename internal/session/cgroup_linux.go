@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/skprobe/skprobe/internal/event"
 	"github.com/skprobe/skprobe/internal/track"
 )
 
@@ -99,4 +100,83 @@ func (c *cgroup) contains(text string) bool {
 		}
 	}
 	return false
+}
+
+// cgroups know of which cgroup a process is, for [event.Cgroup].
+type cgroups struct {
+	column int
+	known  *track.Table[uint32, placed]
+}
+
+// A placed process is one whose cgroup was looked up at a time.
+type placed struct {
+	path []byte // nil: it had ended
+	at   uint64 // nanoseconds, CLOCK_MONOTONIC
+}
+
+// placeTime is how long it is believed that a process stays where it is, in
+// nanoseconds.
+const placeTime = 1e9
+
+// newCgroups returns nil where the column was not asked for.
+func newCgroups(s *event.Schema) *cgroups {
+	column := s.Column(event.Cgroup)
+	if column < 0 {
+		return nil
+	}
+	return &cgroups{column, track.New[uint32, placed](maxProcesses)}
+}
+
+// of looks up where a process is. Where it has ended, what was known of it
+// counts.
+func (c *cgroups) of(pid uint32, now uint64) []byte {
+	known := c.known.Get(pid)
+	if known != nil && now-known.at < placeTime {
+		return known.path
+	}
+	var path []byte
+	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid)); err == nil {
+		path = []byte(cgroupIn(string(text)))
+	} else if known != nil {
+		path = known.path
+	}
+	return c.known.Put(pid, placed{path, now}).path
+}
+
+// set gives an event of a process its column.
+func (c *cgroups) set(ev *event.Event) {
+	ev.Edition = 0
+	path := []byte(nil)
+	if ev.Task {
+		path = c.of(ev.PID, ev.Mono)
+	}
+	if path == nil {
+		ev.Set(c.column, event.Value{})
+		return
+	}
+	ev.SetText(c.column, path)
+}
+
+// cgroupIn is the cgroup in the text of /proc/PID/cgroup: that of the unified
+// hierarchy, or, where all processes are in its root, of the first of the others
+// of which that is not so, systemd's own before those with controllers.
+func cgroupIn(text string) string {
+	found, best := "/", 0
+	for line := range strings.Lines(text) {
+		fields := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
+		if len(fields) != 3 || fields[2] == "/" {
+			continue
+		}
+		rank := 1
+		switch {
+		case fields[0] == "0" && fields[1] == "":
+			rank = 3
+		case fields[1] == "name=systemd":
+			rank = 2
+		}
+		if rank > best {
+			found, best = fields[2], rank
+		}
+	}
+	return found
 }

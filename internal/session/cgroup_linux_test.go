@@ -34,3 +34,19 @@ func TestCgroup(t *testing.T) {
 		t.Errorf("/srv/web is %v", c)
 	}
 }
+
+func TestCgroupIn(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                 "/",
+		"0::/\n":                           "/",
+		"0::/system.slice/nginx.service\n": "/system.slice/nginx.service",
+		"12:pids:/other\n1:name=systemd:/system.slice/a.service\n0::/system.slice/a.service\n": "/system.slice/a.service",
+		"12:pids:/docker/c0ffee\n1:name=systemd:/docker/feed\n0::/\n":                          "/docker/feed",
+		"12:pids:/docker/c0ffee\n11:cpu,cpuacct:/docker/feed\n1:name=systemd:/\n":              "/docker/c0ffee",
+		"1:name=systemd:/with:colons: in it\n":                                                 "/with:colons: in it",
+	} {
+		if got := cgroupIn(text); got != want {
+			t.Errorf("%q is in %q, not in %q", text, got, want)
+		}
+	}
+}

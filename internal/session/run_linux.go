@@ -56,7 +56,7 @@ func Run(ctx context.Context, cfg *Config) (status int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	r := &run{cfg: cfg, attached: a, event: a.program.NewEvent(), stacks: stackCutter{symbol: a.program.Schema.Symbol}}
+	r := &run{cfg: cfg, attached: a, event: a.program.NewEvent(), cgroups: newCgroups(&a.program.Schema), stacks: stackCutter{symbol: a.program.Schema.Symbol}}
 	return r.run(ctx, func() {
 		if err := layout.Save(); err != nil && cfg.Verbose {
 			fmt.Fprintln(cfg.Stderr, "skprobe: layouts are not kept for the next run:", err)
@@ -79,6 +79,7 @@ type run struct {
 	rest     *filter.Program // for what is shown of the present record
 	family   bool            // only what belongs to the reader's family is shown
 	cgroup   *cgroup         // only what belongs to its processes is shown; nil for no limit
+	cgroups  *cgroups        // nil where their column is not asked for
 	stacks   stackCutter
 	programs programs // whose stacks are shown
 	damaged  uint64
@@ -302,6 +303,9 @@ func (r *run) record(rec *kprobe.Record) error {
 	if owners := r.attached.owners; owners != nil {
 		owners.Event(s.compiled, ev, rec.PID != noThread)
 	}
+	if r.cgroups != nil && ev.Task {
+		r.cgroups.of(ev.PID, ev.Mono) // before the process ends, whatever becomes of the event
+	}
 	r.rest = s.rest
 	switch reduce := r.attached.reduce; {
 	case reduce != nil:
@@ -336,6 +340,9 @@ func (r *run) isOurs(ev *event.Event) bool {
 // show writes an event that the filter lets through.
 func (r *run) show(ev *event.Event) error {
 	ev.Wall = int64(ev.Mono) + r.wall
+	if r.cgroups != nil {
+		r.cgroups.set(ev)
+	}
 	if !r.isOurs(ev) || !r.rest.Match(ev) {
 		return nil
 	}
