@@ -24,7 +24,7 @@ import (
 // numbers in it.
 func TestCookbook(t *testing.T) {
 	needs(t)
-	testkernel.Needs(t, testkernel.Program("ip"), testkernel.Program("ping"), testkernel.Program("nc"),
+	testkernel.Needs(t, testkernel.Program("ip"), testkernel.Program("ping"), testkernel.Program("nc"), testkernel.Program("dig"), testkernel.Program("perl"),
 		testkernel.Module("veth"), testkernel.Module("brd"))
 	stage, all := cookbook()
 	k := newKitchen(t)

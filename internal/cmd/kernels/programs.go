@@ -20,7 +20,7 @@ func (k *kernel) isPrograms() bool { return strings.HasPrefix(k.Key, programsKey
 var hostOnly = []string{"qemu-system-x86", "qemu-system-arm", "kmod", "xz-utils", "zstd", "debian-archive-keyring"}
 
 // alsoNeeded are packages of programs that every Debian has.
-var alsoNeeded = []string{"coreutils", "dash", "libc-bin", "mount", "procps"}
+var alsoNeeded = []string{"coreutils", "dash", "libc-bin", "mount", "perl-base", "procps"}
 
 // setupPackages are the packages that the script scripts/setup installs: its lines "program package".
 func setupPackages(script string) (packages []string, err error) {
