@@ -165,7 +165,7 @@ func TestBadUser(t *testing.T) {
 		probeBad(3, "u:"+self+":zzz*", "no functions match"),
 		probeBad(3, "u:"+self+":0x10", "no code is at 0x10"),
 		probeBad(2, "u:"+self+":"+goSend+" to", "write $arg1"),
-		probeBad(2, "u:"+self+":"+goSend+" $arg12", "in registers"),
+		probeBad(2, "u:"+self+":"+goSend+" $arg17", "in registers"),
 		probeBad(2, "u:"+self+":"+goSend+" @jiffies", "global variables of a program"),
 	} {
 		c.run(t)

@@ -20,7 +20,7 @@ func TestProbeCurrent(t *testing.T) {
 	needs(t)
 	if testkernel.Symbol("runqueues")() != nil && testkernel.Since("7.3")() != nil {
 		// A kernel without CONFIG_KALLSYMS_ALL, such as Debian's for arm64 in clouds.
-		probeBad(3, "udp_sendmsg $current->pid", "does not tell where its variables are").run(t)
+		probeBad(3, "udp_sendmsg id=$current->pid", "does not tell where its variables are").run(t)
 		return
 	}
 	name, err := os.ReadFile("/proc/self/comm")

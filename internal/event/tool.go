@@ -304,6 +304,28 @@ const Cgroup = "cgroup"
 
 var cgroup = Field{Name: Cgroup, Kind: Char, Computed: true, Help: "cgroup of the process, as /proc/PID/cgroup has it"}
 
+// Functions are those of the kernel that the tool may probe, under all names.
+func (t *Tool) Functions() (names []string) {
+	var add func(p *Probe)
+	add = func(p *Probe) {
+		if p.File == "" && !p.Glob {
+			names = append(names, p.Funcs...)
+		}
+		if p.Inner != nil {
+			names = append(names, p.Inner.Funcs...)
+		}
+		for i := range p.Else {
+			add(&p.Else[i])
+		}
+	}
+	for i := range t.Events {
+		for j := range t.Events[i].Probes {
+			add(&t.Events[i].Probes[j])
+		}
+	}
+	return names
+}
+
 // OnRequest lists the columns that are fetched only where they are asked for.
 func (t *Tool) OnRequest() []string {
 	names := []string{Cgroup}

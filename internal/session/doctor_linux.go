@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/internal/event"
 	"github.com/skprobe/skprobe/internal/kernel"
 	"github.com/skprobe/skprobe/kprobe"
@@ -89,8 +88,12 @@ func (r *Report) try(l Layout, tools []*event.Tool) {
 	if kprobes {
 		lines = append(lines, languageLines(tfs)...)
 	}
+	c := &chooser{types: layout, noKprobes: !kprobes}
 	for _, t := range tools {
-		r.Tools = append(r.Tools, tryTool(tfs, layout, t))
+		c.others = append(c.others, t.Functions()...)
+	}
+	for _, t := range tools {
+		r.Tools = append(r.Tools, tryTool(tfs, c, t))
 	}
 }
 
@@ -182,9 +185,8 @@ func languageLines(tfs *tracefs.FS) []kernel.Line {
 }
 
 // tryTool tells whether a tool compiles here, and what it lacks.
-func tryTool(tfs *tracefs.FS, types fetchargs.Types, t *event.Tool) tool {
-	c := &chooser{types: types, noKprobes: !hasKprobes(tfs)}
-	p, err := event.Compile(t, nil, nil, event.Kernel{Arch: arch, Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs, types),
+func tryTool(tfs *tracefs.FS, c *chooser, t *event.Tool) tool {
+	p, err := event.Compile(t, nil, nil, event.Kernel{Arch: arch, Types: c.types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs, c.types),
 		EventProbe: eventProbes(tfs, &Config{})})
 	return toolReport(t, p, err)
 }

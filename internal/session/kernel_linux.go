@@ -116,6 +116,7 @@ type chooser struct {
 	// noKprobes: no function can be probed.
 	noKprobes bool
 	found     map[string]*kernel.Found
+	others    []string        // functions that are looked for with the first one: each pass takes time
 	known     map[string]bool // functions that were found by a pattern
 	wait      bool            // for modules that are not loaded
 	waits     []string        // modules that are waited for
@@ -197,15 +198,20 @@ func (c *chooser) waitFor(module, function string) string {
 }
 
 func (c *chooser) read(funcs []string) error {
+	var names []string
+	for _, name := range slices.Concat(funcs, c.others) {
+		if name = name[strings.IndexByte(name, ':')+1:]; c.found[name] == nil || len(c.others) == 0 {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
 	f, err := kernel.FS{}.Kallsyms()
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	var names []string
-	for _, name := range funcs {
-		names = append(names, name[strings.IndexByte(name, ':')+1:])
-	}
 	found, err := kernel.FindSymbols(f, names...)
 	if err != nil {
 		return err
@@ -219,8 +225,12 @@ func (c *chooser) read(funcs []string) error {
 	return nil
 }
 
-// near adds functions with a name like the one that does not exist.
+// near adds functions with a name like the one that does not exist, if somebody
+// has named that.
 func (c *chooser) near(err error, funcs []string) error {
+	if !c.symbols {
+		return err
+	}
 	f, ferr := kernel.FS{}.Kallsyms()
 	if ferr != nil {
 		return err
