@@ -169,7 +169,8 @@ func TestSuffixed(t *testing.T) {
 	nothingLeft(t)
 }
 
-// suffixed finds a function of this kernel such as foo.isra.0 without a foo.
+// suffixed finds a function of this kernel such as foo.isra.0 without a foo,
+// which can be probed.
 func suffixed(t *testing.T) (whole, base string) {
 	f, err := os.Open("/proc/kallsyms")
 	if err != nil {
@@ -190,7 +191,7 @@ func suffixed(t *testing.T) (whole, base string) {
 		}
 	}
 	for _, c := range candidates {
-		if name, _, _ := strings.Cut(c, "."); count[name] == 1 {
+		if name, _, _ := strings.Cut(c, "."); count[name] == 1 && clitest.Do(t, "probe", "--duration", "1ns", c).Status == 0 {
 			return c, name
 		}
 	}

@@ -210,7 +210,7 @@ func TestBadCounts(t *testing.T) {
 		udpBad(2, "--every 1ms: it is 10ms at least", "--every", "1ms"),
 		udpBad(2, "missing unit", "--every", "2"),
 		udpBad(2, "--stack shows the stack of each event, and events are counted here", "--stack", "--count-by", "pid"),
-		udpBad(2, `--with: no column "nosuch" on request here; there are: netns`, "--with", "netns,nosuch"),
+		udpBad(2, `--with: no column "nosuch" on request here; there are: cgroup netns`, "--with", "netns,nosuch"),
 		{[]string{"tcpstates", "--duration", "1ns", "--count-by", "pid"}, 2, []string{"--count-by pid: these events are not of a process"}},
 	} {
 		c.run(t)
