@@ -13,11 +13,11 @@ all: skprobe
 skprobe: FORCE
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $@ ./cmd/skprobe
 
-# All tests: here, and then on every kernel of the matrix, where what runs skprobe runs in some other ways too.
+# All tests: here, and then on every amd64 kernel of the matrix, on one of them with records through tracefs too.
 test: setup
 	scripts/test
 
-# In all ways: layouts measured, records through tracefs, the languages of old kernels; and on kernels that were booted in special ways.
+# In all ways: arm64, layouts measured, records through tracefs, the languages of old kernels; and on kernels that were booted in special ways.
 test-all: setup
 	ALL=1 scripts/test
 
