@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"errors"
 	"io"
 	"runtime"
 	"slices"
@@ -15,17 +16,29 @@ import (
 // A subject is what is measured: it does its work n times, on all recorded records in turn, of which no two neighbours are alike.
 type subject func(n int) error
 
+// each does something for n of the recorded records, in turn. A division to find the next would take as long as some decoders do.
+func (r *recording) each(n int, do func(record []byte) error) error {
+	for n > 0 {
+		round := r.records[:min(n, len(r.records))]
+		for _, record := range round {
+			if err := do(record); err != nil {
+				return err
+			}
+		}
+		n -= len(round)
+	}
+	return nil
+}
+
 func skprobe(t testing.TB) subject {
 	r := load(t)
 	c, p := r.skprobe(t)
 	ev := p.NewEvent()
 	return func(n int) error {
-		for i := range n {
-			if ok, err := c.Decode(c.Entry, 1, r.records[i%len(r.records)], ev); !ok || err != nil {
-				return err
-			}
-		}
-		return nil
+		return r.each(n, func(record []byte) error {
+			_, err := c.Decode(c.Entry, 1, record, ev)
+			return err
+		})
 	}
 }
 
@@ -42,12 +55,10 @@ func auditbeatInto(t testing.TB, alloc tracing.AllocateFn) subject {
 	r := load(t)
 	d := r.auditbeat(t, alloc)
 	return func(n int) error {
-		for i := range n {
-			if _, err := d.Decode(r.records[i%len(r.records)], tracing.Metadata{PID: 1}); err != nil {
-				return err
-			}
-		}
-		return nil
+		return r.each(n, func(record []byte) error {
+			_, err := d.Decode(record, tracing.Metadata{PID: 1})
+			return err
+		})
 	}
 }
 
@@ -62,16 +73,14 @@ func line(t testing.TB) subject {
 		t.Fatal(err)
 	}
 	return func(n int) error {
-		for i := range n {
-			if ok, err := c.Decode(c.Entry, 1, r.records[i%len(r.records)], ev); !ok || err != nil {
+		err := r.each(n, func(record []byte) error {
+			if _, err := c.Decode(c.Entry, 1, record, ev); err != nil {
 				return err
 			}
 			ev.Wall += 14_700
-			if err := sink.Event(ev); err != nil {
-				return err
-			}
-		}
-		return sink.Flush()
+			return sink.Event(ev)
+		})
+		return errors.Join(err, sink.Flush())
 	}
 }
 

@@ -16,6 +16,7 @@ type window struct {
 	at      int      // in each record
 	mask    uint64   // of the bytes, as a little-endian number
 	columns uint64   // those that depend on them, as in Event.Changed
+	dirty   uint64   // its own bit
 }
 
 const (
@@ -37,7 +38,7 @@ func (w *windows) differ(next []byte) (dirty, columns uint64) {
 	for i := range w.all {
 		v := &w.all[i]
 		if (binary.LittleEndian.Uint64(v.now[:])^binary.LittleEndian.Uint64(next[v.at:]))&v.mask != 0 {
-			dirty |= bit(i)
+			dirty |= v.dirty
 			columns |= v.columns
 		}
 	}
@@ -80,8 +81,8 @@ func (h *Half) look(spans []span) *windows {
 			ws.starts, covered = append(ws.starts, start), start+8
 		}
 	}
-	for _, start := range ws.starts {
-		w := window{now: (*[8]byte)(h.record[start:]), at: start}
+	for i, start := range ws.starts {
+		w := window{now: (*[8]byte)(h.record[start:]), at: start, dirty: bit(i)}
 		for _, s := range spans {
 			from, to := max(s.off, start), min(s.off+s.size, start+8)
 			if from < to {
