@@ -62,7 +62,7 @@ const tracepointLine = "tracepoint "
 // old kernel.
 func spokenKernels(t *testing.T) (all []spoken) {
 	for _, k := range kernels.Recorded(t) {
-		all = append(all, spoken{Kernel: k, title: k.ID.Release, dialect: dialect(k)})
+		all = append(all, spoken{Kernel: k, title: k.ID.Release, dialect: k.Dialect()})
 	}
 	for _, name := range []string{"4.18-el8-arm64", "4.19-amd64", "4.19-arm64"} {
 		k := kernels.Named(t, name)
@@ -179,18 +179,4 @@ func lines(t *testing.T, k spoken, tool *event.Tool, columns []string, where str
 		}
 	}
 	return b.String()
-}
-
-// dialect is the language of fetch-args of a recorded kernel. A running one is
-// asked instead.
-func dialect(k kernels.Kernel) fetchargs.Dialect {
-	switch v := k.Version; {
-	case v.AtLeast(6, 9):
-		return fetchargs.Dialect69
-	case v.AtLeast(5, 3):
-		return fetchargs.Dialect53
-	case v.AtLeast(4, 20):
-		return fetchargs.Dialect420
-	}
-	return fetchargs.Dialect419
 }
