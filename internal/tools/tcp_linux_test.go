@@ -84,6 +84,16 @@ func (s *tcpSocket) isConnected() bool {
 	return err == nil
 }
 
+// unacked is how many segments the peer has not acknowledged.
+func (s *tcpSocket) unacked() uint32 {
+	s.t.Helper()
+	info, err := unix.GetsockoptTCPInfo(s.fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return info.Unacked
+}
+
 func (s *tcpSocket) accept() *tcpSocket {
 	s.t.Helper()
 	fd, _, err := unix.Accept4(s.fd, unix.SOCK_CLOEXEC)

@@ -124,7 +124,9 @@ func TestTCPBacklogQueues(t *testing.T) {
 			drops := counter(t, "TcpExt:ListenDrops")
 			lost := 0
 			var last clitest.Event
-			for _, e := range run.Stop().OK().Events() {
+			events := run.Stop().OK().Events()
+			after := counter(t, "TcpExt:ListenDrops")
+			for _, e := range events {
 				if e["event"] == "overflow" || e["event"] == "drop" {
 					lost++
 					if last["event"] == "syn" && last["answer"] != "none" {
@@ -144,8 +146,9 @@ func TestTCPBacklogQueues(t *testing.T) {
 					t.Errorf("not shown: %v", w)
 				}
 			}
-			if lost != drops {
-				t.Errorf("%d overflows and drops shown, %d counted by the kernel", lost, drops)
+			// A client may try again while skprobe ends.
+			if lost < drops || lost > after {
+				t.Errorf("%d overflows and drops shown, %d to %d counted by the kernel", lost, drops, after)
 			}
 		})
 	}

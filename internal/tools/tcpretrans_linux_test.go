@@ -31,8 +31,8 @@ func TestTCPRetrans(t *testing.T) {
 			run := clitest.Start(t, args...)
 			wire := listenWire(t)
 			sendAgain(t, addr)
-			segs, probes := counter(t, "Tcp:RetransSegs"), counter(t, "TcpExt:TCPLossProbes")
 			events := run.Stop().OK().Events()
+			segs, probes := counter(t, "Tcp:RetransSegs"), counter(t, "TcpExt:TCPLossProbes")
 
 			want := sentAgain(wire.segments(), true)
 			var got []string
@@ -120,7 +120,8 @@ func TestTCPRetransTracepoint(t *testing.T) {
 	}
 }
 
-// sendAgain makes the kernel send again data, SYNs and SYN-ACKs.
+// sendAgain makes the kernel send again data, SYNs and SYN-ACKs, and leaves
+// nothing that it would send once more.
 func sendAgain(t testing.TB, addr netip.AddrPort) {
 	t.Helper()
 	l := listenTCP(t, addr, 10)
@@ -132,6 +133,7 @@ func sendAgain(t testing.TB, addr netip.AddrPort) {
 	}
 	until(t, "data is sent again", func() bool { return counter(t, "Tcp:RetransSegs") >= 3 })
 	server.deaf(false)
+	until(t, "the data is acknowledged", func() bool { return client.unacked() == 0 })
 
 	l.deaf(true)
 	late := dial(t, l.local)
@@ -144,6 +146,10 @@ func sendAgain(t testing.TB, addr netip.AddrPort) {
 	until(t, "a SYN-ACK is sent again", func() bool { return counter(t, "TcpExt:TCPSynRetrans") >= n+2 })
 	hushed.deaf(false)
 	until(t, "it is heard", hushed.isConnected)
+	// A listener sends a SYN-ACK again until it has a socket for the connection,
+	// which may be a little after the client has its own.
+	l.accept()
+	l.accept()
 }
 
 // dialDeaf begins to connect from a socket that hears nothing.
