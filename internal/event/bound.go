@@ -54,7 +54,8 @@ func (c *Compiled) load(h *Half, record []byte) error {
 		c.steps = nil
 	}
 	if c.steps != nil && c.steps.windows != nil {
-		if c.dirty, c.changed = c.steps.windows.differ(record); c.changed == 0 {
+		w := c.steps.windows
+		if c.dirty, c.changed = w.load(record); c.changed == 0 || w.always == 0 {
 			return nil
 		}
 	}

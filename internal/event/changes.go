@@ -29,15 +29,18 @@ const (
 
 func bit(i int) uint64 { return 1 << min(i, 63) }
 
-// differ tells in which windows the loaded record and another differ, and which
-// columns can then: a bit for each window, the highest for all from the 64th on.
-func (w *windows) differ(next []byte) (dirty, columns uint64) {
+// load loads of another record the windows in which it differs from the loaded
+// one. It tells which they are, a bit for each window, the highest for all from
+// the 64th on; and which columns can then differ.
+func (w *windows) load(next []byte) (dirty, columns uint64) {
 	if w.always != 0 {
 		dirty, columns = beyond, w.always // what depends on no window alone depends on all
 	}
 	for i := range w.all {
 		v := &w.all[i]
-		if (binary.LittleEndian.Uint64(v.now[:])^binary.LittleEndian.Uint64(next[v.at:]))&v.mask != 0 {
+		n := binary.LittleEndian.Uint64(next[v.at:])
+		if (binary.LittleEndian.Uint64(v.now[:])^n)&v.mask != 0 {
+			binary.LittleEndian.PutUint64(v.now[:], n)
 			dirty |= v.dirty
 			columns |= v.columns
 		}
@@ -133,11 +136,11 @@ func (c *Compiled) watch(shown int) *windows {
 
 // narrow finds out which of the longer steps need not be done again when only
 // some windows have changed.
-func (c *Compiled) narrow(s *steps) {
+func (c *Compiled) narrow(s *steps, w *windows) {
 	for i := range s.calls {
 		var d dependences
 		if d.add(c, s.calls[i].field, beyond); d.always == 0 {
-			s.calls[i].windows = s.windows.on(d.spans)
+			s.calls[i].windows = w.on(d.spans)
 		}
 	}
 	for i := range s.choices {
@@ -146,9 +149,24 @@ func (c *Compiled) narrow(s *steps) {
 			d.add(c, f, beyond)
 		}
 		if d.always == 0 {
-			s.choices[i].windows = s.windows.on(d.spans)
+			s.choices[i].windows = w.on(d.spans)
+		}
+		for n := range s.choices[i].then {
+			c.narrow(&s.choices[i].then[n], w)
 		}
 	}
+}
+
+// testedIn tells on which windows the conditions of an event depend.
+func (c *Compiled) testedIn(w *windows) uint64 {
+	var d dependences
+	for _, cond := range c.only.conds {
+		d.add(c, c.fieldOf(cond.at), beyond)
+	}
+	if d.always != 0 {
+		return everything
+	}
+	return w.on(d.spans)
 }
 
 // dependences are on what columns depend.

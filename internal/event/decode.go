@@ -125,7 +125,9 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 		for _, f := range c.computed {
 			ev.Values[f.out[0]] = Value{}
 		}
-		c.holds = hold(c.tests)
+		if c.steps.tested&c.dirty != 0 || c.dirty == everything {
+			c.holds = hold(c.tests)
+		}
 		c.publish(ev)
 	}
 	for _, f := range c.elapsed {

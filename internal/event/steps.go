@@ -19,12 +19,12 @@ type steps struct {
 	ipv4    []step[[4]byte]
 	calls   []call
 	texts   []constant
-	rest    bool // there are some of the next two
 	absent  []*Value
 	copies  []move
 	choices []choice
 
 	windows *windows // nil where records are not compared
+	tested  uint64   // windows on the bytes on which the conditions of an event depend
 }
 
 // A step decodes bytes of a half's buffer.
@@ -59,6 +59,7 @@ type choice struct {
 	then    []steps
 	fields  []*boundField // that are chosen
 	windows uint64        // on the bytes on which they depend
+	last    int           // the case that held for the record before
 }
 
 // A test is a condition, with the value that it is about.
@@ -82,22 +83,34 @@ func (s *steps) run(dirty uint64) {
 			c.field.decode(c.to)
 		}
 	}
+	if dirty == everything {
+		s.runFixed()
+	}
+	for i := range s.copies {
+		*s.copies[i].to = *s.copies[i].from
+	}
+	for i := range s.choices {
+		c := &s.choices[i]
+		if c.windows&dirty == 0 && dirty != everything {
+			continue
+		}
+		if n := c.first(); n == c.last {
+			c.then[n].run(dirty)
+		} else {
+			c.last = n
+			c.then[n].run(everything)
+		}
+	}
+}
+
+// runFixed does what is the same for all records.
+func (s *steps) runFixed() {
 	for i := range s.texts {
 		t := &s.texts[i]
 		t.to.Set, t.to.Text = true, t.text
 	}
-	if s.rest {
-		for _, v := range s.absent {
-			v.Set = false
-		}
-		for i := range s.copies {
-			*s.copies[i].to = *s.copies[i].from
-		}
-	}
-	for i := range s.choices {
-		if c := &s.choices[i]; c.windows&dirty != 0 || dirty == everything {
-			c.then[c.first()].run(everything)
-		}
+	for _, v := range s.absent {
+		v.Set = false
 	}
 }
 
@@ -175,11 +188,11 @@ func (s *steps) add(f *boundField, to []*Value) {
 }
 
 func (s *steps) unset(v *Value) {
-	s.absent, s.rest = append(s.absent, v), true
+	s.absent = append(s.absent, v)
 }
 
 func (s *steps) copy(from, to *Value) {
-	s.copies, s.rest = append(s.copies, move{from, to}), true
+	s.copies = append(s.copies, move{from, to})
 }
 
 // plan finds out what there is to do for records like the loaded ones.
@@ -203,7 +216,8 @@ func (c *Compiled) plan(ev *Event) *steps {
 	}
 	c.choose(s, open, lazy, all)
 	if s.windows = c.watch(len(ev.Values)); s.windows != nil {
-		c.narrow(s)
+		c.narrow(s, s.windows)
+		s.tested = c.testedIn(s.windows)
 	}
 	return s
 }
