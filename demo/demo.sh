@@ -12,7 +12,7 @@ server= tracer=
 # wait_for FILE TEXT: until the text stands at the start of a line of the file
 wait_for() {
 	n=0
-	until grep -q "^$2" "$1"; do
+	until grep -qs "^$2" "$1"; do
 		n=$((n + 1))
 		if [ $n -gt 300 ]; then
 			echo "demo: no '$2' after 30 s:" >&2
