@@ -1,7 +1,6 @@
 package event
 
 import (
-	"bytes"
 	"encoding/binary"
 
 	"github.com/skprobe/skprobe/fetchargs"
@@ -38,11 +37,6 @@ type pointers [3]uint64
 // load makes record the one that is decoded; nil is one in which nothing is
 // present.
 func (c *Compiled) load(h *Half, record []byte) error {
-	if c.alike && bytes.Equal(record, h.record) {
-		c.dirty, c.changed = 0, 0
-		return nil
-	}
-	c.alike = false
 	var present uint64
 	if record != nil {
 		var err error
@@ -61,10 +55,9 @@ func (c *Compiled) load(h *Half, record []byte) error {
 	}
 	if c.steps != nil && c.steps.windows != nil {
 		w := c.steps.windows
-		if c.dirty, c.changed = w.load(record); c.changed != 0 && w.always == 0 {
+		if c.dirty, c.changed = w.load(record); c.changed == 0 || w.always == 0 {
 			return nil
 		}
-		c.alike = c.changed == 0
 	}
 	h.record = h.record[:len(record)]
 	copy(h.record, record)

@@ -59,7 +59,6 @@ type Compiled struct {
 
 	dirty   uint64 // windows in which the loaded record differs from the one before
 	changed uint64 // see Event.Changed: for the loaded record
-	alike   bool   // it was as the one before, and is in the buffer as a whole
 	holds   bool   // tests, for the loaded record
 }
 
