@@ -22,6 +22,14 @@ type Finisher interface {
 	Finish(now uint64, show func(*Event) error) error
 }
 
+// A Follower is a Reducer of things that go from one task to others, and to
+// interrupts. Where a tool is limited to some processes, it gets the events of
+// all nevertheless; what it shows is limited to what is theirs.
+type Follower interface {
+	Reducer
+	Everywhere()
+}
+
 // NewEvent returns an event without values, for a Reducer that shows others
 // than those that happen.
 func (s *Schema) NewEvent(name string) *Event {

@@ -36,6 +36,8 @@ type attached struct {
 	counts  *aggregate.Table // nil where events are not counted
 	shown   *filter.Program  // what decides whether an event is shown, where the kernel cannot because of owners or reduce
 	notes   []string         // for -v
+	// everywhere: the events of all tasks are read, though perhaps only some are to be shown
+	everywhere bool
 
 	patterns []*pattern
 	users    *userFuncs
@@ -139,6 +141,8 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	if cfg.Tool.Reduce != nil {
 		a.reduce = cfg.Tool.Reduce(&p.Schema, cfg.Settings)
 	}
+	_, follows := a.reduce.(event.Follower)
+	a.everywhere = follows || a.owners != nil
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())

@@ -109,7 +109,7 @@ func (r *run) run(ctx context.Context, save func()) (status int, err error) {
 	}
 	defer func() { err = errors.Join(err, r.reader.Close()) }()
 	r.clock()
-	if child == nil || r.attached.owners != nil {
+	if child == nil || r.attached.everywhere {
 		if err := r.reader.Enable(); err != nil {
 			return 0, refused("", err)
 		}
@@ -147,16 +147,16 @@ func (r *run) open(child *program) error {
 	}
 	o := kprobe.ReaderOptions{Backend: backend, Stack: r.cfg.Stack, UserStack: r.cfg.UserStack, RingSize: r.cfg.RingSize, Batch: r.batch}
 	switch {
-	// What happens to a process's sockets happens in the context of others
-	// too: such tools must see all, and look at the owners.
-	case r.attached.owners != nil && child != nil:
+	// What happens to a process's sockets and packets happens in the context of
+	// others too: such tools must see all, and look at the owners.
+	case r.attached.everywhere && child != nil:
 		o.Family = []int{child.pid()}
-	case r.attached.owners != nil && len(r.cfg.PIDs) > 0:
+	case r.attached.everywhere && len(r.cfg.PIDs) > 0:
 		if _, err := threadsOf(r.cfg.PIDs); err != nil {
 			return err
 		}
 		o.Family = r.cfg.PIDs
-	case r.attached.owners != nil && r.cfg.Cgroup != "":
+	case r.attached.everywhere && r.cfg.Cgroup != "":
 		r.cgroup, err = newCgroup(r.cfg.Cgroup)
 		if err != nil {
 			return err
