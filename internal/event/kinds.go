@@ -37,6 +37,7 @@ var (
 	Duration = &Kind{Name: "duration", Help: "nanoseconds, with a unit in tables", Class: Unsigned, Width: 9, Right: true,
 		Reads: value1, Decode: decodeUnsigned, Append: appendDuration, Compare: CompareNumber}
 
+	Micros = &Kind{Name: "us", Help: "microseconds, with three decimals", Class: Decimal, Width: 11, Right: true}
 	Millis = &Kind{Name: "ms", Help: "milliseconds, with three decimals", Class: Decimal, Width: 10, Right: true}
 
 	Port = &Kind{Name: "port", Help: "port, big-endian in the kernel", Class: Unsigned, Width: 5, Right: true,

@@ -29,10 +29,18 @@ extension headers are found, and those within tunnels (tunnel, inner_saddr, …)
 A field is absent where the kernel has not recorded the bytes in which it lies,
 96 from the beginning of the packet's data on: --snap takes more of them.
 
+--path follows each packet by its address in the kernel, and shows it once, when
+it has come to its end: fate says what became of it, path which places it
+passed, with the times between. The other columns, pid and comm too, are those
+at the first place.
+
 pid and comm are those of the sender where a packet is made or queued. At the
 other places the current task is a bystander, and there are none.`,
 	Example: `# SYNs that this host sends, and the MSS that they offer
 skprobe packet --at tx 'tcp[tcpflags] & (tcp-syn|tcp-ack) = tcp-syn' --format json
+
+# The way of each ping through the stack
+skprobe packet --path 'icmp[icmptype] = icmp-echo'
 
 # What one connection does, for Wireshark
 skprobe packet -w web.pcapng 'tcp port 443 and host 192.0.2.7'`,
@@ -41,10 +49,14 @@ skprobe packet -w web.pcapng 'tcp port 443 and host 192.0.2.7'`,
 		Name: "at", Takes: true, Default: "rx,tx", Help: "only at these `PLACES` (,…): rx, tx, queue, forward, local-in, local-out, all, or a FUNCTION",
 		Events: placeNames(), Choose: choosePlaces,
 	}, {
+		Name: "path", Help: "show the way of each packet through the places (all of them, without --at) and its fate, in one line",
+		Events: []string{pathShown, pathDropped, pathFreed}, Args: []string{"at=all"}, Reduce: newTrails,
+	}, {
 		Name: "link", Letter: "e", Help: "show the link layer", Columns: []string{"smac", "dmac", "vlan"},
 	}},
-	Events: packetPlaces(),
+	Events: append(packetPlaces(), pathEnds()...),
 	Columns: []string{"dev", "smac", "dmac", "vlan", "ethertype", "proto", "saddr", "sport", "daddr", "dport", "flags", "len",
+		"fate", "duration_us", "reason", "location", "path",
 		"vlan2", "ar_op", "ar_sip", "ar_sha", "ar_tip", "ar_tha", "icmp_type", "icmp_code", "icmp_id", "icmp_seq", "seq", "ack_seq", "win", "mss"},
 })
 
