@@ -6,8 +6,9 @@
 //
 //	measure -skprobe ./skprobe -load ./load one     cost, on one processor
 //	measure -skprobe ./skprobe -load ./load two     losses, on two or more
+//	measure -skprobe ./skprobe -load ./load arm     probes of hundreds of functions, made and removed
 //
-// It needs root. It makes one kprobe event, in a group called measure, and removes it.
+// It needs root. It makes kprobe events, in a group called measure, and removes them.
 package main
 
 import (
@@ -56,8 +57,10 @@ func (m *measurement) run(what string) (broken int, err error) {
 	case "one":
 	case "two":
 		sends, run = 100_000, m.twoCPUs
+	case "arm":
+		run = m.arming
 	default:
-		return 0, fmt.Errorf("%q is neither one nor two", what)
+		return 0, fmt.Errorf("%q is none of one, two and arm", what)
 	}
 	if m.sends == 0 {
 		m.sends = sends
