@@ -11,7 +11,7 @@ import (
 )
 
 // maxArming is how long all of it may take with skprobe, in seconds.
-const maxArming = 30
+const maxArming = 2
 
 // armed are the patterns that skprobe is given; peers are given the functions.
 var armed = []string{"tcp_*", "udp_*", "sock_*"}
@@ -33,17 +33,30 @@ func (m *measurement) arming() error {
 		rows = append(rows, row{what, append(cells, fmt.Sprintf("%.2f", sum.Seconds()))})
 	}
 
-	start := time.Now()
-	t, err := m.startTracer(filepath.Join(m.tmp, "cache"), append([]string{"probe", "-o", os.DevNull}, armed...)...)
+	skprobe := func(what string, args ...string) (together time.Duration, err error) {
+		start := time.Now()
+		t, err := m.startTracer(filepath.Join(m.tmp, "cache"), append(args, armed...)...)
+		if err != nil {
+			return 0, err
+		}
+		stop := time.Now()
+		if _, _, err := t.stop(); err != nil {
+			return 0, err
+		}
+		add(what, t.armed, time.Since(stop))
+		return time.Since(start), nil
+	}
+	together, err := skprobe("skprobe probe", "probe", "-o", os.DevNull)
 	if err != nil {
 		return err
 	}
-	stop := time.Now()
-	if _, _, err := t.stop(); err != nil {
+	m.check(fmt.Sprintf("skprobe probe: %d functions armed and taken away", len(functions)), together.Seconds(), maxArming, " s")
+	if _, err := skprobe("skprobe probe --backend perf: kprobes, one event for all", "probe", "-o", os.DevNull, "--backend", "perf"); err != nil {
 		return err
 	}
-	m.check(fmt.Sprintf("skprobe: %d functions armed and taken away", len(functions)), time.Since(start).Seconds(), maxArming, " s")
-	add("skprobe, one event for all", t.armed, time.Since(stop))
+	if _, err := skprobe("skprobe graph", "graph", "-o", os.DevNull); err != nil {
+		return err
+	}
 
 	if err := m.armByHand(functions, add); err != nil {
 		return err
@@ -106,6 +119,7 @@ func (m *measurement) armByPeers(functions []string, add func(string, ...time.Du
 	run := func(args ...string) (time.Duration, bool) {
 		start := time.Now()
 		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Env = append(os.Environ(), "BPFTRACE_MAX_PROBES=1000")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "measure: %s: %v: %.300s\n", args[0], err, out)
 			return 0, false

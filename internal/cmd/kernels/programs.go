@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// A list may have programs instead of a kernel, for guests whose architecture this machine's programs are not made for: those
-// that scripts/setup installs here, with the libraries that they need, unpacked into one folder. Their key begins with this.
+// A list may have programs instead of a kernel, with the libraries that they need, unpacked into one folder. Their key begins with this. Where
+// an architecture follows they are for guests that this machine's programs are not made for: those that scripts/setup installs here. Otherwise
+// the list itself says which they are.
 const programsKey = "programs-"
 
 // isPrograms tells whether an entry is programs.
@@ -41,17 +42,32 @@ func setupPackages(script string) (packages []string, err error) {
 	return packages, nil
 }
 
+// programs are the packages of an entry without those of their libraries.
+func (k *kernel) programs() (names []string, err error) {
+	if k.Key != programsKey+k.Arch {
+		for _, p := range k.Packages {
+			if !isLibrary(p.Name) {
+				names = append(names, p.Name)
+			}
+		}
+		return names, nil
+	}
+	if names, err = setupPackages("scripts/setup"); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(append(names, alsoNeeded...), func(n string) bool { return slices.Contains(hostOnly, n) }), nil
+}
+
 // newestPrograms finds the newest versions of the programs' packages and of those that have their libraries.
 func newestPrograms(cache string, k kernel) ([]pkg, error) {
 	a, err := aptFor(cache, k)
 	if err != nil {
 		return nil, err
 	}
-	names, err := setupPackages("scripts/setup")
+	names, err := k.programs()
 	if err != nil {
 		return nil, err
 	}
-	names = slices.DeleteFunc(append(names, alsoNeeded...), func(n string) bool { return slices.Contains(hostOnly, n) })
 	var packages []pkg
 	for i := 0; i < len(names); i++ {
 		if err := a.load(names[i:]...); err != nil {
