@@ -81,8 +81,8 @@ func openPerf(sources []Source, o ReaderOptions) (rings, error) {
 	if i := slices.IndexFunc(sources, isEventProbe); i >= 0 {
 		return nil, fmt.Errorf("the event probe on %s cannot be read through perf, only through tracefs: %w", sources[i].Probe.Spec.Tracepoint, errors.ErrUnsupported)
 	}
-	if len(o.Traced) > 0 {
-		return nil, fmt.Errorf("the function_graph tracer cannot be read through perf, only through tracefs: %w", errors.ErrUnsupported)
+	if o.Tracer != "" {
+		return nil, fmt.Errorf("the %s tracer cannot be read through perf, only through tracefs: %w", o.Tracer, errors.ErrUnsupported)
 	}
 	cfg := perfring.Config{
 		Pids: o.PIDs, Inherit: o.Inherit, EnableOnExec: o.EnableOnExec,
@@ -135,7 +135,7 @@ func openTracefs(sources []Source, o ReaderOptions) (rings, error) {
 	}
 	cfg := tracering.Config{
 		FS: sources[0].Probe.fs, Pids: o.PIDs, Inherit: o.Inherit, EnableOnExec: o.EnableOnExec,
-		Stack: o.Stack, Latency: o.Latency, Size: o.RingSize, Batch: o.Batch, Traced: o.Traced,
+		Stack: o.Stack, Latency: o.Latency, Size: o.RingSize, Batch: o.Batch, Tracer: o.Tracer, Traced: o.Traced,
 		Every: o.Every, Tick: o.Tick,
 	}
 	for _, s := range sources {

@@ -36,9 +36,11 @@ type ReaderOptions struct {
 	// Cgroup is the folder of a cgroup to which the records are limited, of
 	// the unified hierarchy or of perf_event's; "" for none.
 	Cgroup string
-	// Traced are functions, or patterns of them as set_ftrace_filter takes
-	// them, that the function_graph tracer traces. Sources are then its
-	// events, of the group ftrace, which only Tracefs reads (6.11).
+	// Tracer, if not "", is a tracer of the kernel that traces the functions
+	// Traced, or patterns of them as set_ftrace_filter takes them: function,
+	// or function_graph (6.11). Sources may then be its events, of the group
+	// ftrace, which only Tracefs reads.
+	Tracer string
 	Traced []string
 	// Stack adds the kernel's call chain to each record.
 	Stack bool

@@ -122,6 +122,53 @@ func TestProbePatterns(t *testing.T) {
 	nothingLeft(t)
 }
 
+// TestProbeTraced probes so many functions that the function tracer records
+// them, beside one that is probed: the same events, and nothing is left.
+func TestProbeTraced(t *testing.T) {
+	needs(t)
+	testkernel.NetNS(t)
+	before := topTracer(t)
+	r := clitest.Start(t, "probe", "-v", "--backend", "auto", "--format", "json", "tcp_*", "tcp_v4_connect uaddr:sockaddr", "--pid", fmt.Sprint(os.Getpid()))
+	if n := len(definitions(t)); n != 1 {
+		t.Errorf("%d definitions, want that of tcp_v4_connect alone", n)
+	}
+	for range 3 {
+		c, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Connect(c, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}, Port: 9}); err != unix.ECONNREFUSED {
+			t.Errorf("connect: %v", err)
+		}
+		unix.Close(c)
+	}
+	res := r.Stop().OK()
+	count := map[string]int{}
+	for _, e := range res.Events() {
+		name, _ := e["event"].(string)
+		if e["port"] != nil {
+			name += " with its address"
+		}
+		count[name]++
+		if !strings.HasPrefix(name, "tcp_") || e["pid"] != nil && e["pid"] != os.Getpid() {
+			t.Errorf("%v", e)
+		}
+	}
+	for _, want := range []string{"tcp_v4_connect", "tcp_v4_connect with its address", "tcp_close"} {
+		if count[want] != 3 {
+			t.Errorf("%s: %d times, want 3", want, count[want])
+		}
+	}
+	probed, matched, _ := summary(t, res.Stderr, "tcp_*")
+	if probed < 50 || matched < probed || !strings.Contains(res.Stderr, fmt.Sprintf("tcp_*: %d functions by the function tracer", probed)) {
+		t.Errorf("%d of %d: %s", probed, matched, res.Stderr)
+	}
+	if after := topTracer(t); after != before {
+		t.Errorf("the system's own tracer was changed:\n%s\n%s", before, after)
+	}
+	nothingLeft(t)
+}
+
 // TestProbePatternWhere filters by the name of the event too.
 func TestProbePatternWhere(t *testing.T) {
 	needs(t)

@@ -139,7 +139,9 @@ func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok boo
 		if at < 0 {
 			return false, fmt.Errorf("%s: a record of none of its functions", c.Of)
 		}
-		ev.Name = c.places[at].Event
+		if ev.Name = c.places[at].Event; ev.Name == "" {
+			return false, nil
+		}
 	}
 	ev.Task = !c.Softirq && !interrupts(record)
 	return c.holds, nil

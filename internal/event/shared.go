@@ -9,7 +9,7 @@ import (
 
 // A Place is one of several functions that share a definition.
 type Place struct {
-	Event string // the name of its events
+	Event string // the name of its events, "" where they are not wanted
 	Addr  uint64 // of the function
 }
 

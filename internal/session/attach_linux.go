@@ -40,6 +40,7 @@ type attached struct {
 	everywhere bool
 
 	patterns []*pattern
+	traced   traced // in place of probes
 	users    *userFuncs
 	tasks    *perCPU
 	devices  *kernel.Devices
@@ -151,7 +152,7 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	for _, skipped := range p.Skipped {
 		a.notes = append(a.notes, fmt.Sprintf("not on this kernel: %v", skipped))
 	}
-	many := &sharer{attached: a, tfs: tfs}
+	many := &sharer{cfg: cfg, attached: a, tfs: tfs}
 	for _, pattern := range patterns {
 		pattern.skip(p.Skipped)
 	}

@@ -1,7 +1,9 @@
 package session
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"slices"
 	"syscall"
 
@@ -52,6 +54,7 @@ func expand(t *event.Tool, tfs *tracefs.FS, c *chooser, users *userFuncs) (*even
 		expanded.Events = append(expanded.Events, sources...)
 		patterns = append(patterns, p)
 	}
+	c.all = nil
 	return &expanded, patterns, nil
 }
 
@@ -81,12 +84,11 @@ func (p *pattern) functions(src event.Source, tfs *tracefs.FS, c *chooser) (sour
 	if c.noKprobes {
 		return nil, errNoKprobes
 	}
-	f, err := kernel.FS{}.Kallsyms()
+	all, err := c.functions(tfs)
 	if err != nil {
 		return nil, refused("", err)
 	}
-	defer f.Close()
-	symbols, err := kernel.Glob(f, src.Probes[0].Funcs[0])
+	symbols, err := kernel.Glob(bytes.NewReader(all.kallsyms), src.Probes[0].Funcs[0])
 	if err != nil {
 		return nil, usage("%v", err)
 	}
@@ -94,21 +96,23 @@ func (p *pattern) functions(src event.Source, tfs *tracefs.FS, c *chooser) (sour
 		p.module = notLoaded(src.Probes[0].Funcs[0])
 		return nil, nil
 	}
-	traceable, _ := tfs.Traceable()
-	forbidden, _ := kernel.FS{}.Blacklist()
 	for i, s := range symbols {
 		name := s.Name
 		if s.Module != "" {
 			name = s.Module + ":" + name
 		}
+		refuse := func(why string) {
+			p.refuse(why)
+			p.others = append(p.others, s.Addr)
+		}
 		same := func(o kernel.Symbol) bool { return o.Name == s.Name && o.Module == s.Module }
 		switch {
 		case i > 0 && same(symbols[i-1]) || i+1 < len(symbols) && same(symbols[i+1]):
-			p.refuse("have the name of another")
-		case forbidden[s.Name]:
-			p.refuse("are forbidden for probes")
-		case traceable != nil && !traceable[s.Name]:
-			p.refuse("cannot be traced")
+			refuse("have the name of another")
+		case all.forbidden[s.Name]:
+			refuse("are forbidden for probes")
+		case all.traceable != nil && !all.traceable[s.Name]:
+			refuse("cannot be traced")
 		default:
 			c.know(name)
 			p.symbols[name] = s
@@ -116,6 +120,34 @@ func (p *pattern) functions(src event.Source, tfs *tracefs.FS, c *chooser) (sour
 		}
 	}
 	return sources, nil
+}
+
+// allFunctions is what the kernel says of its functions.
+type allFunctions struct {
+	kallsyms  []byte
+	traceable map[string]bool // nil where it is not known
+	forbidden map[string]bool
+}
+
+// functions reads it, once for all patterns: the kernel takes a fifth of a
+// second to write that much.
+func (c *chooser) functions(tfs *tracefs.FS) (*allFunctions, error) {
+	if c.all != nil {
+		return c.all, nil
+	}
+	f, err := kernel.FS{}.Kallsyms()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	all := &allFunctions{}
+	if all.kallsyms, err = io.ReadAll(f); err != nil {
+		return nil, err
+	}
+	all.traceable, _ = tfs.Traceable()
+	all.forbidden, _ = kernel.FS{}.Blacklist()
+	c.all = all
+	return all, nil
 }
 
 // skip counts the places that the compiler left out.

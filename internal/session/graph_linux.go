@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/internal/callgraph"
@@ -70,7 +69,7 @@ func (cfg *Config) trace(places []string, tfs *tracefs.FS, types fetchargs.Types
 	case cfg.Cgroup != "":
 		return errors.New("perf, which a limit to a cgroup needs, cannot read the function_graph tracer")
 	}
-	if err := canTrace(tfs); err != nil {
+	if err := canTrace(tfs, callTracer); err != nil {
 		return err
 	}
 	cfg.Tool = callgraph.Traced(cfg.Graph.Options)
@@ -106,34 +105,4 @@ func (cfg *Config) trace(places []string, tfs *tracefs.FS, types fetchargs.Types
 		cfg.traced = append(cfg.traced, p)
 	}
 	return nil
-}
-
-// canTrace tells whether an instance can have the tracer.
-func canTrace(tfs *tracefs.FS) error {
-	instance, err := tfs.NewInstance()
-	if err != nil {
-		return err
-	}
-	tracers, err := instance.Get("available_tracers")
-	if rerr := instance.Remove(); rerr != nil {
-		return rerr
-	}
-	if err == nil && !slices.Contains(strings.Fields(tracers), "function_graph") {
-		err = errors.New("this kernel has the function_graph tracer for the whole system only (or not at all), which is not ours to take")
-	}
-	return err
-}
-
-// tracerFilters are patterns as set_ftrace_filter takes them.
-func tracerFilters(patterns []*pattern) []string {
-	var filters []string
-	for _, p := range patterns {
-		module, name, in := strings.Cut(p.text, ":")
-		if in && module != "vmlinux" {
-			filters = append(filters, name+":mod:"+module)
-		} else {
-			filters = append(filters, strings.TrimPrefix(p.text, "vmlinux:"))
-		}
-	}
-	return filters
 }

@@ -118,6 +118,7 @@ type chooser struct {
 	found     map[string]*kernel.Found
 	others    []string        // functions that are looked for with the first one: each pass takes time
 	known     map[string]bool // functions that were found by a pattern
+	all       *allFunctions   // while patterns are expanded
 	wait      bool            // for modules that are not loaded
 	waits     []string        // modules that are waited for
 	chosen    map[string]string

@@ -18,8 +18,9 @@ type pattern struct {
 	probed  int
 	refused map[string]int // why → how many
 	symbols map[string]kernel.Symbol
-	module  string // that is not loaded
-	why     error  // why the first place in the source could not be had
+	others  []uint64 // addresses of functions that match and are not probed
+	module  string   // that is not loaded
+	why     error    // why the first place in the source could not be had
 }
 
 // refuse counts one that is not probed.

@@ -174,7 +174,9 @@ func (r *run) open(child *program) error {
 	}
 	r.family = o.Family != nil
 	if r.cfg.traced != nil {
-		o.Traced, o.Backend = tracerFilters(r.cfg.traced), kprobe.Tracefs
+		o.Tracer, o.Traced, o.Backend = callTracer, tracerFilters(r.cfg.traced), kprobe.Tracefs
+	} else if filters := r.attached.traced.filters; filters != nil {
+		o.Tracer, o.Traced, o.Backend = entryTracer, tracerFilters(filters), kprobe.Tracefs
 	}
 	if r.counts != nil {
 		o.Every, o.Tick = r.cfg.Counting.Every, r.tick

@@ -15,6 +15,7 @@ import (
 // reading them takes one file of perf for each CPU and not one for each function
 // as well. One that the kernel refuses does not stop the others.
 type sharer struct {
+	cfg      *Config
 	attached *attached
 	tfs      *tracefs.FS
 	keys     []string // in order
@@ -42,7 +43,11 @@ func (s *sharer) define() error {
 		group := s.groups[key]
 		p := s.attached.patternOf(group[0])
 		if len(group) > 1 && s.can(p, group) {
-			if err := s.together(p, group); err != nil {
+			define := s.together
+			if s.traceable(p, group) {
+				define = s.trace
+			}
+			if err := define(p, group); err != nil {
 				return err
 			}
 			continue

@@ -44,7 +44,9 @@ type Config struct {
 	// Size is the size in bytes of the ring of each CPU. 0 stands for 512 KiB.
 	Size  int
 	Stack bool
-	// Traced are functions, or patterns of them, of which the function_graph tracer makes records (6.11), events of the group ftrace.
+	// Tracer, if not "", makes records of the functions Traced, or of patterns of them: function, or function_graph (6.11). They are events of
+	// the group ftrace.
+	Tracer  string
 	Traced  []string
 	Latency time.Duration
 	Batch   func() error

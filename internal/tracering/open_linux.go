@@ -196,7 +196,7 @@ func (r *Rings) limit() error {
 	if r.cfg.EnableOnExec {
 		t.armed = set()
 	}
-	if r.cfg.Traced != nil {
+	if r.cfg.Tracer != "" {
 		r.limitTracer()
 	} else if !limitHere {
 		fork := "0"

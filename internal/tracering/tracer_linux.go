@@ -13,7 +13,7 @@ const tracerGroup = "ftrace"
 
 // trace sets the functions to be traced, and starts their tracer; recording is off. A tracer cannot be set where rings are open.
 func (r *Rings) trace() error {
-	if r.cfg.Traced == nil {
+	if r.cfg.Tracer == "" {
 		return nil
 	}
 	if err := r.instance.Set("set_ftrace_filter", strings.Join(r.cfg.Traced, "\n")); err != nil {
@@ -22,7 +22,7 @@ func (r *Rings) trace() error {
 		}
 		return err
 	}
-	return r.instance.Set("current_tracer", "function_graph")
+	return r.instance.Set("current_tracer", r.cfg.Tracer)
 }
 
 // limitTracer limits the tracer to the threads asked for and to what they make, where the kernel can; what it traces all the same is left
