@@ -5,7 +5,7 @@ RUN ?=
 FUZZTIME ?= 30s
 BENCH ?= decode one two
 
-.PHONY: all test test-all kernels-page test-dwarf vm demo fuzz bench lint setup clean
+.PHONY: all test test-all kernels-page test-dwarf vm demo fuzz bench lint man setup clean
 
 all: skprobe
 
@@ -54,6 +54,10 @@ lint:
 # The programs that tests and demo use, from this machine's apt; nothing happens when they are there.
 setup:
 	@scripts/setup
+
+# The man pages, into a folder: make man DIR=/usr/local/share/man/man1
+man:
+	go run ./internal/cmd/manpages '$(or $(DIR),$(error Say into which folder: DIR=…))'
 
 # What was built here; the kernels stay in the cache.
 clean:

@@ -2,11 +2,9 @@ package cli
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 
 	"github.com/skprobe/skprobe/internal/session"
 	"github.com/skprobe/skprobe/internal/tools"
@@ -42,25 +40,6 @@ first; the command is for when there is no next run.`,
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			return session.Cleanup(a.stdout)
-		},
-	}
-}
-
-// man writes man pages, for packages.
-func (a *app) man() *cobra.Command {
-	return &cobra.Command{
-		Use:     "man DIR",
-		Short:   "write man pages into a folder",
-		Example: indent("skprobe man /usr/local/share/man/man1"),
-		Hidden:  true,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usagef("the folder for the pages is needed")
-			}
-			if err := os.MkdirAll(args[0], 0o755); err != nil {
-				return &session.Error{Status: session.ExitFailed, Err: err}
-			}
-			return doc.GenManTree(cmd.Root(), &doc.GenManHeader{Title: "SKPROBE", Section: "1", Source: "skprobe " + session.Version()}, args[0])
 		},
 	}
 }

@@ -50,6 +50,11 @@ func Main(args []string, stdout *os.File, stderr io.Writer) int {
 	return session.ExitFailed
 }
 
+// Root returns all commands, for what describes them.
+func Root() *cobra.Command {
+	return (&app{stdout: os.Stdout, stderr: os.Stderr, start: session.Run}).root(nil)
+}
+
 // strconvNoise is what package strconv says before the fault.
 var strconvNoise = regexp.MustCompile(`: strconv\.\w+: parsing "[^"]*": `)
 
@@ -110,7 +115,7 @@ Events go to standard output, messages to standard error. Exit status: 0 done;
 			root.AddCommand(a.alias(t, as))
 		}
 	}
-	root.AddCommand(a.probe(), a.graph(), a.run(), a.check(), a.vars(), a.list(), a.offsets(), a.calibrate(), a.doctor(), a.cleanup(), a.version(), a.man())
+	root.AddCommand(a.probe(), a.graph(), a.run(), a.check(), a.vars(), a.list(), a.offsets(), a.calibrate(), a.doctor(), a.cleanup(), a.version())
 	return root
 }
 
