@@ -1,8 +1,10 @@
 package tools_test
 
 import (
+	"fmt"
 	"net/netip"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,7 +74,7 @@ func TestICMP(t *testing.T) {
 	} {
 		for seq := 1; seq <= 2; seq++ {
 			asks := clitest.Event{"proto": f.proto, "saddr": f.from, "daddr": f.to, "icmp_type": f.request, "icmp_code": 0, "icmp_seq": seq}
-			out := one("asks", asks.With("event", "icmp.out"), 1)
+			out := one("asks", asks.With("event", "icmp.out", "dev", a.Dev), 1)
 			in := one("is asked", asks.With("event", "icmp.in", "dev", b.Dev), 1)
 			if !clitest.Calibrated() && (out["pid"] != pids[f.to] || out["comm"] != "ping" || in["icmp_id"] != out["icmp_id"]) {
 				t.Errorf("not ping's: %v comes in as %v", out, in)
@@ -81,7 +83,7 @@ func TestICMP(t *testing.T) {
 				t.Errorf("%v", in)
 			}
 			answers := clitest.Event{"proto": f.proto, "saddr": f.to, "daddr": f.from, "icmp_type": f.reply, "icmp_seq": seq, "icmp_id": in["icmp_id"]}
-			if e := one("answers", answers.With("event", "icmp.out"), 1); e["pid"] != nil {
+			if e := one("answers", answers.With("event", "icmp.out", "dev", b.Dev), 1); e["pid"] != nil {
 				t.Errorf("a bystander: %v", e)
 			}
 			one("is answered", answers.With("event", "icmp.in", "dev", a.Dev), 1)
@@ -89,11 +91,72 @@ func TestICMP(t *testing.T) {
 		quoted := clitest.Event{"event": "icmp.in", "dev": a.Dev, "proto": f.proto, "icmp_type": f.unreachable, "icmp_code": f.port, "quoted_proto": "udp",
 			"quoted_saddr": f.from, "quoted_daddr": f.to, "quoted_sport": int(f.socket.local.Port()), "quoted_dport": 9999}
 		one("the error", quoted, 1)
-		one("the error goes out", quoted.With("event", "icmp.out", "dev", nil), 1)
+		one("the error goes out", quoted.With("event", "icmp.out", "dev", b.Dev), 1)
 	}
 	if t.Failed() {
 		for _, e := range events {
 			t.Log(e)
 		}
 	}
+}
+
+// TestICMPError: an error that a socket is told of is shown with the socket;
+// that about a datagram of a socket which is not connected reaches none.
+func TestICMPError(t *testing.T) {
+	needsKprobes(t)
+	a, b := testkernel.NetNSPair(t)
+	var wrong []string
+	for range 3 { // the kernel can miss a hit in softirq
+		if wrong = icmpErrors(t, a, b); len(wrong) == 0 {
+			return
+		}
+		t.Log("once more, after ", wrong)
+	}
+	t.Error(strings.Join(wrong, "\n"))
+}
+
+// icmpErrors makes errors, and returns what is wrong with what is shown of them.
+func icmpErrors(t *testing.T, a, b *testkernel.Namespace) (wrong []string) {
+	t.Helper()
+	run := clitest.Start(t, "icmp", "--error", "--format", "json")
+	k := newTalk(t)
+	var wants []clitest.Event
+	a.Do(func() {
+		for _, c := range []struct {
+			domain int
+			to     netip.Addr
+			event  clitest.Event
+		}{
+			{unix.AF_INET, b.Addr4, clitest.Event{"proto": "icmp", "icmp_type": 3, "icmp_code": 3, "family": "inet", "laddr": a.Addr4.String()}},
+			{unix.AF_INET6, b.Addr6, clitest.Event{"proto": "icmp6", "icmp_type": 1, "icmp_code": 4, "family": "inet6", "laddr": a.Addr6.String()}},
+		} {
+			to := netip.AddrPortFrom(c.to, 9998)
+			free := k.socket(c.domain, "")
+			if err := unix.Sendto(free.fd, []byte("nobody"), 0, free.sockaddr(to)); err != nil {
+				t.Fatal(err)
+			}
+			s := k.socket(c.domain, "")
+			s.connect(to)
+			if err := unix.Send(s.fd, []byte("nobody"), 0); err != nil {
+				t.Fatal(err)
+			}
+			// It is told: that is what the event says.
+			_ = unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 60})
+			if _, _, err := unix.Recvfrom(s.fd, make([]byte, 10), 0); err != unix.ECONNREFUSED {
+				t.Errorf("the socket gets %v", err)
+			}
+			wants = append(wants, c.event.With("event", "icmp.error", "dev", a.Dev, "saddr", c.to.String(), "daddr", c.event["laddr"], "quoted_proto", "udp", "quoted_sport", int(s.local.Port()),
+				"quoted_dport", 9998, "lport", int(s.local.Port()), "raddr", c.to.String(), "rport", 9998, "pid", nil))
+		}
+	})
+	events := run.Stop().OK().Events()
+	for _, want := range wants {
+		if n := len(clitest.Select(events, want)); n != 1 {
+			wrong = append(wrong, fmt.Sprintf("%d events like %v", n, want))
+		}
+	}
+	if ours := clitest.Select(events, clitest.Event{"quoted_dport": 9998}); len(ours) > len(wants) || len(wrong) > 0 {
+		wrong = append(wrong, fmt.Sprint(ours))
+	}
+	return wrong
 }
