@@ -32,6 +32,7 @@ import (
 //	Test: `TestProbePackets`                   where the values are held
 //	Since: 5.11                                if an older kernel cannot do it
 //	Not on: arm64                              if another architecture cannot
+//	Needs: debug information                   then TestLinesCookbook runs it, in `make test-dwarf`
 //
 // There may be several blocks, each with one skprobe. All of it is run in a network
 // namespace with the stage of the page's first block, which is prepared once: put
@@ -47,6 +48,7 @@ type recipe struct {
 	id, title, script string
 	tests             []string
 	since, notOn      string
+	debuginfo         bool
 	blocks            []block
 }
 
@@ -91,6 +93,8 @@ func cookbook() (stage []string, all []*recipe) {
 			}
 		case strings.HasPrefix(line, "Since: "):
 			r.since = strings.TrimPrefix(line, "Since: ")
+		case strings.HasPrefix(line, "Needs: debug information"):
+			r.debuginfo = true
 		case strings.HasPrefix(line, "Not on: "):
 			r.notOn, _, _ = strings.Cut(strings.TrimPrefix(line, "Not on: "), ",")
 		}

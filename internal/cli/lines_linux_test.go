@@ -128,6 +128,26 @@ func TestLinesNearest(t *testing.T) {
 	}
 }
 
+// TestLinesCookbook runs the entries of the cookbook that need debug information,
+// which is where its package puts it.
+func TestLinesCookbook(t *testing.T) {
+	vmlinux := debugKernel(t)
+	var uts unix.Utsname
+	if err := unix.Uname(&uts); err != nil {
+		t.Fatal(err)
+	}
+	const dir = "/usr/lib/debug/boot"
+	installed := dir + "/vmlinux-" + unix.ByteSliceToString(uts.Release[:])
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(vmlinux, installed); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(installed) // of which TestLinesWithout must see nothing
+	cookAll(t, func(r *recipe) bool { return r.debuginfo })
+}
+
 // talk sends some bytes over a connection, both ways.
 func talk(t *testing.T, server net.Listener) {
 	t.Helper()
