@@ -72,6 +72,28 @@ func (p *Planner) Value(ref Ref, size int) (Slot, error) {
 	return p.add(read{ref: ref, size: size})
 }
 
+// ProgramValue is [Planner.Value] for size bytes in the memory of the current
+// process, to which the last pointer that ref follows leads. Where that is no
+// address of a program they are absent.
+//
+// They are read as the kernel's own are, because +uOFF() cannot read arrays
+// (parse_probe_arg in kernel/trace/trace_probe.c, 6.1). That reads a program's
+// memory too: from 5.8 on where the address is one of those
+// (probe_mem_read in kernel/trace/trace_probe_kernel.h), before in any case.
+func (p *Planner) ProgramValue(ref Ref, size int) (Slot, error) {
+	if !ref.lvalue {
+		return 0, fmt.Errorf("%w: %q is %s, nothing in memory", ErrNotFetchable, ref.Expr, ref.Type)
+	}
+	ref.inProgram = true
+	return p.Value(ref, size)
+}
+
+// ReadsProgram reports whether there are values in a program's memory:
+// [Planner.ProgramValue].
+func (plan *Plan) ReadsProgram() bool {
+	return slices.ContainsFunc(plan.places, func(p place) bool { return p.source.inProgram })
+}
+
 // Size returns the bytes that hold the value.
 func (ref Ref) Size() int {
 	if ref.bitSize != 0 {
@@ -312,12 +334,16 @@ func (p *Planner) chain(ref Ref) (int, error) {
 			continue
 		}
 		ptr := Ref{Expr: ref.Expr, Type: unsignedLong, base: ref.base, loads: loads[:i:i]}
+		user := ref.user || ref.inProgram && i == len(loads)
 		key := ptr.key()
+		if user {
+			key += "|user" // the same word may be an address of the kernel for others
+		}
 		at := slices.IndexFunc(p.chains, func(c chain) bool { return c.key == key })
 		if at < 0 {
 			p.reads = append(p.reads, read{chain: parent, ref: ptr, size: 8})
 			at = len(p.chains)
-			p.chains = append(p.chains, chain{parent: parent, key: key, user: ref.user, read: len(p.reads) - 1})
+			p.chains = append(p.chains, chain{parent: parent, key: key, user: user, read: len(p.reads) - 1})
 			if at >= maxChains {
 				return 0, fmt.Errorf("%w: more than %d pointers are followed", ErrLimit, maxChains-1)
 			}

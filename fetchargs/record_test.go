@@ -2,6 +2,7 @@ package fetchargs
 
 import (
 	"encoding/binary"
+	"errors"
 	"strings"
 	"testing"
 )
@@ -100,6 +101,54 @@ func TestTexts(t *testing.T) {
 		if c.want == "-" && got != nil || c.want != "-" && (got == nil || string(got) != c.want) {
 			t.Errorf("%#x %q = %q (absent: %t), want %q", c.loc, c.text, got, got == nil, c.want)
 		}
+	}
+}
+
+// What lies in a program's memory is there where the last pointer is a program's
+// address, also if the same pointer is followed as one of the kernel.
+func TestLayoutOfProgramsMemory(t *testing.T) {
+	f := table()
+	target := f.at("f", AMD64, Dialect53)
+	p := NewPlanner(target.Dialect)
+	ref, err := resolve(&target, "sk->next->word")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kernel, err1 := p.Value(ref, 8)
+	program, err2 := p.ProgramValue(ref, 16)
+	plan, err3 := p.Build()
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	if !plan.ReadsProgram() {
+		t.Error("the plan does not tell that it reads a program's memory")
+	}
+	layout, err := plan.Layout(plan.Predict(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		sk, next        uint64
+		kernel, program bool
+	}{
+		{0xffff_8880_0000_0000, 0xffff_8880_0000_1000, true, false},
+		{0xffff_8880_0000_0000, 0x7ffd_0000_1000, false, true},
+		{0xffff_8880_0000_0000, 0, false, false},
+		{0x7ffd_0000_0000, 0x7ffd_0000_1000, false, false},
+	} {
+		rec := filled(plan, map[string]uint64{"%di:x64": c.sk, "+40(%di):x64": c.next})
+		present, err := layout.Present(rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k, p := layout.Bytes(rec, present, kernel) != nil, layout.Bytes(rec, present, program) != nil; k != c.kernel || p != c.program {
+			t.Errorf("%#x, %#x: there for the kernel: %t, of the program: %t; %s", c.sk, c.next, k, p, line(plan))
+		}
+	}
+	if len, err := resolve(&target, "len"); err != nil {
+		t.Error(err)
+	} else if _, err := p.ProgramValue(len, 8); err == nil {
+		t.Error("a number is taken for memory")
 	}
 }
 

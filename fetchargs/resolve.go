@@ -61,6 +61,7 @@ type Ref struct {
 	recordedText    bool
 	nonNull         bool // base is a pointer that is never NULL
 	user            bool // pointers are those of a program
+	inProgram       bool // the last pointer alone is a program's
 }
 
 // Resolve finds what e denotes at the target. Of alternatives it takes the

@@ -116,6 +116,9 @@ func (b *boundField) fetch(r *Read, ref fetchargs.Ref) (fetchargs.Slot, error) {
 	case r.Follow:
 		ref = ref.Target()
 	}
+	if r.User {
+		return b.half.planner.ProgramValue(ref, r.Size)
+	}
 	return b.half.planner.Value(ref, r.Size)
 }
 

@@ -290,6 +290,31 @@ func (c *Compiled) conditions(conds []Cond) (is []string, not string, certain, o
 	return is, not, certain, true
 }
 
+// rarely writes a probe's rare conditions for the kernel, "" where it cannot
+// check them.
+func (c *Compiled) rarely(conds []Cond) string {
+	var all []string
+	for _, cond := range conds {
+		var text string
+		var ok bool
+		if to := c.byName[cond.Field]; to.field.cases == nil {
+			var is []string
+			is, _, _, ok = c.conditions([]Cond{cond})
+			text = strings.Join(is, "")
+		} else if op, simple := operators[cond.Op]; simple {
+			text, _, ok = c.compareCases(to.field, op, Operand{Num: cond.Num})
+		}
+		if !ok {
+			return ""
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, " && ")
+}
+
+// operators are those of conditions that are one comparison.
+var operators = map[CondOp]Op{Equals: Eq, NotEquals: Ne, AtLeast: Ge, Less: Lt}
+
 // condition writes one condition for the kernel, and its opposite.
 func (c *Compiled) condition(cond Cond, kind *Kind, ref fetchargs.Ref) (is, not string, exact, ok bool) {
 	op := [...]Op{Equals: Eq, NotEquals: Ne, AtLeast: Ge, Less: Lt, AnyOf: Eq}[cond.Op]

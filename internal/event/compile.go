@@ -105,13 +105,13 @@ func (p *Program) compile(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
 
 // compileAs compiles a probe of the sort that begin makes.
 func (p *Program) compileAs(src *Source, pr *Probe, k Kernel, begin func(*Source, *Probe, Kernel) (*Compiled, error)) (*Compiled, error) {
-	for _, name := range pr.Types {
-		if _, err := k.Types.TypeNamed(name); err != nil {
+	for _, name := range pr.Needs {
+		if err := k.lacks(name); err != nil {
 			return nil, err
 		}
 	}
 	for _, name := range pr.Without {
-		if k.has(name) {
+		if k.lacks(name) == nil {
 			return nil, fmt.Errorf("%s: not needed, because there is %s", strings.Join(pr.Funcs, ", "), name)
 		}
 	}
@@ -149,9 +149,7 @@ func (p *Program) compileAs(src *Source, pr *Probe, k Kernel, begin func(*Source
 			}
 		}
 	}
-	if is, _, _, ok := c.conditions(pr.Rare); ok {
-		c.rare = strings.Join(is, " && ")
-	}
+	c.rare = c.rarely(pr.Rare)
 	return c, nil
 }
 
@@ -274,14 +272,15 @@ func (h *Half) suffices(p *Program, fields []Field, k Kernel) bool {
 	return true
 }
 
-// has tells whether the kernel has a type, or a function "name()".
-func (k *Kernel) has(name string) bool {
+// lacks says why the kernel has no such type, or function "name()"; nil where
+// it has it.
+func (k *Kernel) lacks(name string) error {
 	if f, ok := strings.CutSuffix(name, "()"); ok {
 		_, err := k.Choose([]string{f})
-		return err == nil
+		return err
 	}
 	_, err := k.Types.TypeNamed(name)
-	return err == nil
+	return err
 }
 
 // wants tells whether a field is to be fetched in this run.

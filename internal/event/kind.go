@@ -62,7 +62,8 @@ type Read struct {
 	// String reads a NUL-terminated string from the address of the
 	// expression, or from the pointer that it is.
 	String bool
-	// User reads from user memory.
+	// User reads from the memory of the current process, to which the last
+	// pointer of the expression leads.
 	User bool
 	// Optional: where this kernel has no such member, the read is absent.
 	// Where one that is not Optional is missing, the parts that are it alone

@@ -60,6 +60,29 @@ func TestRare(t *testing.T) {
 	}
 }
 
+// What is one of several things reaches the kernel's filter too.
+func TestRareCases(t *testing.T) {
+	tool := &event.Tool{Name: "t", Events: []event.Source{{Name: "e", Probes: []event.Probe{{Funcs: []string{"f"},
+		Rare: []event.Cond{{Field: "large", Op: event.AtLeast, Num: 12}},
+		Fields: []event.Field{
+			{Name: "n", Expr: "n"}, {Name: "state", Expr: "sk->__sk_common.skc_state", Kind: event.Uint, Hidden: true},
+			{Name: "large", Hidden: true, Cases: []event.Case{
+				{If: []event.Cond{{Field: "state", Op: event.Equals, Num: 1}}, From: "n"},
+				{If: []event.Cond{{Field: "state", Op: event.Equals, Num: 10}}, From: "n"},
+			}},
+		}}}}}}
+	p, err := event.Compile(tool, nil, nil, newWorld().kernel(fetchargs.Dialect53))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Probes[0].Build(""); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := p.Probes[0].Entry.Filter, "((state == 1 && n >= 12) || (state == 10 && n >= 12))"; got != want {
+		t.Errorf("the kernel's filter is %q, want %q", got, want)
+	}
+}
+
 // A Reducer sees hidden fields, also one that a case takes.
 func TestHiddenForReduce(t *testing.T) {
 	tool := &event.Tool{Name: "t", Events: []event.Source{{Name: "e", Probes: []event.Probe{{Funcs: []string{"f"}, Fields: []event.Field{

@@ -117,11 +117,11 @@ type Probe struct {
 	Params string
 	// Optional: a kernel without any of the functions does not need it.
 	Optional bool
-	// Types are types without which the kernel does not have what the probe
-	// is for, though it may have the functions.
-	Types []string
-	// Without are types, and functions, as "kfree_skb()", of kernels that do
-	// not need the probe, though they may have what it is for.
+	// Needs are types, and functions, as "kfree_skb()", without which the
+	// kernel does not have what the probe is for, though it may have Funcs.
+	Needs []string
+	// Without are those of kernels that do not need the probe, though they may
+	// have what it is for.
 	Without []string
 	// NonNull are parameters that are never NULL, so that they need not be
 	// fetched to know whether what they point to could be.

@@ -123,7 +123,7 @@ func TestProbeTypes(t *testing.T) {
 		w := newWorld()
 		w["g()"] = w["f()"]
 		fields := []event.Field{{Name: "n", Expr: "n"}}
-		tool := &event.Tool{Name: "t", Events: []event.Source{{Name: "e", Probes: []event.Probe{{Funcs: []string{"f"}, Types: types, Without: without, Fields: fields,
+		tool := &event.Tool{Name: "t", Events: []event.Source{{Name: "e", Probes: []event.Probe{{Funcs: []string{"f"}, Needs: types, Without: without, Fields: fields,
 			Else: []event.Probe{{Funcs: []string{"g"}, Fields: fields}}}}}}}
 		p, err := event.Compile(tool, nil, nil, w.kernel(fetchargs.Dialect53))
 		if err != nil {

@@ -66,7 +66,7 @@ skprobe drop --where 'dev == "eth0"' --stack`,
 			}, {
 				// Since 6.3 a list is freed without a call for each.
 				Funcs:    []string{"kfree_skb_list_reason"},
-				Types:    []string{"struct skb_free_array"},
+				Needs:    []string{"struct skb_free_array"},
 				Optional: true,
 				Only:     []event.Cond{isPacket, isLast},
 				Fields:   freeFields("segs"),
