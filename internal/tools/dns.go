@@ -1,14 +1,10 @@
 package tools
 
 import (
-	"math"
-	"net/netip"
+	"fmt"
 	"slices"
-	"strings"
 
-	"github.com/skprobe/skprobe/internal/dns"
 	"github.com/skprobe/skprobe/internal/event"
-	"github.com/skprobe/skprobe/internal/track"
 )
 
 var _ = add(event.Tool{
@@ -19,12 +15,13 @@ asked, the server, the code, the first addresses and the time since the question
 and what processes answer themselves (role server). What was not answered is
 shown at the end, or after 30 s.
 
-The messages are taken from the datagrams that processes send and receive, so
-it does not matter with which library, or with none, a program asks. Port 53 is
-looked at, or those that --port gives; --mdns adds multicast DNS and LLMNR.`,
+The messages are taken from what processes send and receive, over UDP and TCP
+(from Linux 5.0 on), so it does not matter with which library, or with none, a
+program asks. Port 53 is looked at, or those that --port gives; --mdns adds
+multicast DNS and LLMNR.`,
 	Example: `# Names that are asked for most, and those that take longest
 skprobe dns --count-by name --hist latency_ms --where 'role == "client"'`,
-	Cost:  "about 3 µs for each datagram that any process sends or receives",
+	Cost:  "about 3 µs for each datagram that any process sends or receives, and 9 µs for each send and each receipt over TCP",
 	Ports: []uint16{53},
 	Options: []event.Option{
 		{Name: "mdns", Help: "also multicast DNS and LLMNR: ports 5353 and 5355", Ports: []uint16{5353, 5355}},
@@ -54,8 +51,12 @@ skprobe dns --count-by name --hist latency_ms --where 'role == "client"'`,
 				[]event.Field{dnsDatagram(event.DatagramReceived(), "daddr", "saddr")},
 				func(string) []event.Field { return dnsFields() })},
 		},
+		{Name: "dns.tcp_sent", Hidden: true, Short: "bytes are sent over TCP", Probes: []event.Probe{dnsTCPSent}},
+		{Name: "dns.tcp_reading", Hidden: true, Short: "a packet of TCP is read", Probes: []event.Probe{dnsTCPReading}},
+		{Name: "dns.tcp_received", Hidden: true, Short: "what may be a message is copied to a process", Probes: []event.Probe{dnsTCPReceived}},
+		{Name: "dns.tcp_read", Hidden: true, Short: "no more is read", Probes: []event.Probe{dnsTCPRead}},
 	},
-	Columns: []string{"role", "laddr", "lport", "raddr", "rport", "id", "type", "rcode", "latency_ms", "tries", "name", "answer", "answers", "truncated"},
+	Columns: []string{"role", "laddr", "lport", "raddr", "rport", "proto", "id", "type", "rcode", "latency_ms", "tries", "name", "answer", "answers", "truncated"},
 	Keys:    []string{"laddr", "lport", "raddr", "rport"},
 	Reduce:  newLookups,
 })
@@ -65,6 +66,79 @@ func dnsSent(kind *event.Kind) []event.Field {
 	return slices.Concat(
 		[]event.Field{event.SkAddr("skb->sk"), dnsDatagram(kind, "saddr", "daddr")},
 		dnsFields(), []event.Field{event.NetNS("skb->sk")})
+}
+
+// dnsTCP are what is needed for the messages over TCP. Without one of them none
+// is looked at: a question whose answer cannot be seen would be shown as
+// unanswered.
+var dnsTCP = []string{"struct iov_iter", "simple_copy_to_iter()", "skb_copy_datagram_iter()", "tcp_cleanup_rbuf()"}
+
+// dnsTCPSent is a send, whose bytes are still in the memory of the process.
+var dnsTCPSent = event.Probe{
+	Funcs:    []string{"tcp_sendmsg"},
+	Needs:    dnsTCP,
+	NonNull:  []string{"sk", "msg"},
+	Optional: true,
+	Fields: slices.Concat(
+		[]event.Field{event.SkAddr("sk"), dnsEnds("sk"), {Expr: "msg", Kind: event.Given, Parts: []event.Pick{
+			{Part: "piece", Name: "piece", Hidden: true}, {Part: "piece2", Name: "piece2", Hidden: true}, {Part: "piece4", Name: "piece4", Hidden: true}}},
+			{Name: "bytes", Expr: "size", Kind: event.Uint, Hidden: true}},
+		dnsFields(), []event.Field{event.NetNS("sk")}),
+}
+
+// What a process receives are pieces of packets, which a function copies that
+// knows nothing of the socket. Just before, on the same thread, another one is
+// given the packet, which belongs to the socket; and when all is copied, a third
+// one the socket. Of those two the kernel records only those of the ports that
+// are looked at, and of the pieces only what looks like a message.
+var (
+	dnsTCPReading = event.Probe{
+		Funcs:    []string{"skb_copy_datagram_iter"},
+		Needs:    dnsTCP,
+		NonNull:  []string{"skb"},
+		Optional: true,
+		Fields:   []event.Field{event.SkAddr("skb->sk"), dnsEnds("skb->sk"), event.NetNS("skb->sk")},
+	}
+	dnsTCPReceived = event.Probe{
+		Funcs:    []string{"simple_copy_to_iter"},
+		Params:   "const void *addr, size_t bytes, void *data, struct iov_iter *i",
+		Needs:    dnsTCP,
+		NonNull:  []string{"addr"},
+		Optional: true,
+		// A header is 12 bytes, of which these two say how many questions
+		// there are. Two bytes with the message's length may be before it.
+		Rare: []event.Cond{{Field: "message", Op: event.AtLeast, Num: 12}},
+		Fields: slices.Concat([]event.Field{
+			{Name: "bytes", Expr: "bytes", Kind: event.Uint, Hidden: true},
+			{Name: "questions", Expr: "*(u16 *)((u8 *)addr + 4)", Kind: event.Uint, Hidden: true},
+			{Name: "questions2", Expr: "*(u16 *)((u8 *)addr + 6)", Kind: event.Uint, Hidden: true},
+			{Name: "message", Hidden: true, Cases: []event.Case{
+				{If: []event.Cond{{Field: "questions", Op: event.Equals, Num: oneBE16}}, From: "bytes"},
+				{If: []event.Cond{{Field: "questions2", Op: event.Equals, Num: oneBE16}}, From: "bytes"},
+			}},
+			{Name: "copied", Expr: "addr", KindName: fmt.Sprintf("bytes[%d]", event.GivenSize), Hidden: true},
+		}, dnsFields()),
+	}
+	dnsTCPRead = event.Probe{
+		Funcs:    []string{"tcp_cleanup_rbuf"},
+		Needs:    dnsTCP,
+		NonNull:  []string{"sk"},
+		Optional: true,
+		Fields: []event.Field{
+			{Name: "bytes", Expr: "copied", Kind: event.Uint, Hidden: true},
+			{Name: "lport", Expr: "sk->__sk_common.skc_num", Kind: event.Uint16, Help: "local port", Wide: true},
+			{Name: "rport", Expr: "sk->__sk_common.skc_dport", Kind: event.Port, Help: "remote port", Wide: true},
+		},
+	}
+)
+
+// oneBE16 is 1 in network order.
+const oneBE16 = 0x0100
+
+// dnsEnds are the ends of a connection.
+func dnsEnds(sk string) event.Field {
+	return event.Field{Expr: sk, Kind: event.Sock, Parts: []event.Pick{
+		{Part: "laddr", Wide: true}, {Part: "lport", Wide: true}, {Part: "raddr"}, {Part: "rport", Wide: true}}}
 }
 
 // dnsDatagram are the ends of a datagram, of which one is this host's, and its
@@ -86,9 +160,11 @@ func dnsFields() []event.Field {
 		return event.Field{Name: name, Computed: true, Kind: event.Char, Help: help}
 	}
 	role := &event.Kind{Name: "role", Class: event.Text, Width: 6, Names: []string{"client", "server"}}
+	proto := &event.Kind{Name: "proto", Class: event.Text, Width: 5, Names: []string{"udp", "tcp"}}
 	short := &event.Kind{Name: "text", Class: event.Text, Width: 8}
 	return []event.Field{
 		{Name: "role", Computed: true, Kind: role, Help: "client: the process asks; server: it is asked"},
+		{Name: "proto", Computed: true, Kind: proto, Wide: true, Help: "udp or tcp"},
 		{Name: "id", Computed: true, Kind: event.Uint16, Wide: true, Help: "number of the question, by which its answer is known"},
 		{Name: "type", Computed: true, Kind: short, Help: "type of record that is asked for: A, AAAA, MX"},
 		text("name", "name that is asked for"),
@@ -100,168 +176,3 @@ func dnsFields() []event.Field {
 		{Name: "tries", Computed: true, Kind: event.Uint16, Wide: true, Help: "how often was asked"},
 	}
 }
-
-// Bounds of what is remembered of questions.
-const (
-	maxLookups = 16384
-	lookupTime = 30e9 // nanoseconds: resolvers have given up by then
-)
-
-// A lookup is a question that waits for its answer.
-type lookup struct {
-	socket uint64
-	server bool           // a process here is to answer it
-	peer   netip.AddrPort // of whom the answer must come; not valid for a question to a group
-	id     uint16
-	name   string // of a question to a group, where the id is nothing
-}
-
-type lookedUp struct {
-	first *event.Event
-	tries uint64
-}
-
-// lookups finds the answers.
-type lookups struct {
-	open    *track.Table[lookup, lookedUp]
-	late    []*event.Event // forgotten for want of room
-	message dns.Message
-
-	sk, payload, raddr, rport, laddr, lport                                int
-	role, id, typ, name, rcode, answer, answers, truncated, latency, tries int
-}
-
-func newLookups(s *event.Schema, _ event.Settings) event.Reducer {
-	d := &lookups{open: track.New[lookup, lookedUp](maxLookups)}
-	for name, to := range map[string]*int{"skaddr": &d.sk, "payload": &d.payload, "raddr": &d.raddr, "rport": &d.rport, "laddr": &d.laddr, "lport": &d.lport,
-		"role": &d.role, "id": &d.id, "type": &d.typ, "name": &d.name, "rcode": &d.rcode, "answer": &d.answer, "answers": &d.answers,
-		"truncated": &d.truncated, "latency_ms": &d.latency, "tries": &d.tries} {
-		*to = s.Index(name)
-	}
-	d.open.Evict = func(_ lookup, l *lookedUp) { d.late = append(d.late, d.unanswered(l)) }
-	return d
-}
-
-// Event makes an event of a datagram that is a DNS message.
-func (d *lookups) Event(ev *event.Event, show func(*event.Event) error) error {
-	if ev.Mono > lookupTime {
-		if err := d.expire(ev.Mono-lookupTime, ev.Mono, show); err != nil {
-			return err
-		}
-	}
-	payload, raddr, rport := ev.Value(d.payload), ev.Value(d.raddr), ev.Value(d.rport)
-	if payload == nil || raddr == nil || rport == nil || !d.message.Decode(payload.Text) {
-		return nil
-	}
-	sent := ev.Name == "dns.sent"
-	d.describe(ev, sent)
-	key := lookup{server: d.message.Response == sent, peer: netip.AddrPortFrom(raddr.Addr, uint16(rport.Num)), id: d.message.ID}
-	if sk := ev.Value(d.sk); sk != nil {
-		key.socket = sk.Num
-	}
-	if d.message.Response {
-		ev.Name = "dns.answer"
-		d.answered(ev, key)
-		return show(ev)
-	}
-	ev.Name = "dns.query"
-	d.asked(ev, key)
-	return show(ev)
-}
-
-var roles = map[bool][]byte{false: []byte("client"), true: []byte("server")}
-
-// describe sets the columns of the message.
-func (d *lookups) describe(ev *event.Event, sent bool) {
-	m := &d.message
-	ev.SetText(d.role, roles[m.Response == sent])
-	ev.SetNum(d.id, uint64(m.ID))
-	if m.Name != "" {
-		ev.SetText(d.name, []byte(m.Name))
-		ev.SetText(d.typ, []byte(dns.TypeName(m.Type)))
-	}
-	if !m.Response {
-		return
-	}
-	ev.SetText(d.rcode, []byte(dns.RCodeName(m.RCode)))
-	ev.SetNum(d.answers, uint64(m.Answers))
-	if m.Truncated {
-		ev.SetNum(d.truncated, 1)
-	}
-	if len(m.Data) > 0 {
-		ev.SetText(d.answer, []byte(strings.Join(m.Data, " ")))
-	}
-}
-
-// asked remembers a question. One to a group is answered by whom it may concern,
-// and others than a process that got it may answer it.
-func (d *lookups) asked(ev *event.Event, key lookup) {
-	if laddr := ev.Value(d.laddr); key.server && laddr != nil && laddr.Addr.IsMulticast() {
-		return
-	}
-	if key.peer.Addr().IsMulticast() {
-		key = key.toGroup(d.message.Name)
-	}
-	if l := d.open.Get(key); l != nil {
-		l.tries++
-	} else {
-		d.open.Put(key, lookedUp{ev.Clone(), 1})
-	}
-}
-
-// toGroup is the key of a question to a group: multicast DNS has no id.
-func (k lookup) toGroup(name string) lookup {
-	k.peer = netip.AddrPort{}
-	if k.id == 0 {
-		k.name = name
-	}
-	return k
-}
-
-// answered finds the question of an answer.
-func (d *lookups) answered(ev *event.Event, key lookup) {
-	for _, key := range [2]lookup{key, key.toGroup(d.message.Name)} {
-		if l := d.open.Get(key); l != nil {
-			ev.SetNum(d.latency, (ev.Mono-min(ev.Mono, l.first.Mono))/1000)
-			ev.SetNum(d.tries, l.tries)
-			d.open.Delete(key)
-			return
-		}
-	}
-}
-
-// unanswered is the event of a question that nobody has answered.
-func (d *lookups) unanswered(l *lookedUp) *event.Event {
-	l.first.Name = "dns.unanswered"
-	l.first.SetNum(d.tries, l.tries)
-	return l.first
-}
-
-// expire shows questions of before a time, that nobody will answer any more.
-func (d *lookups) expire(before, now uint64, show func(*event.Event) error) (err error) {
-	for _, ev := range d.late {
-		ev.Mono = now
-		if err := show(ev); err != nil {
-			return err
-		}
-	}
-	d.late = d.late[:0]
-	d.open.All(func(key lookup, l *lookedUp) bool {
-		if l.first.Mono >= before {
-			return false
-		}
-		ev := d.unanswered(l)
-		ev.Mono = now
-		d.open.Delete(key)
-		err = show(ev)
-		return err == nil
-	})
-	return err
-}
-
-// Finish shows what was not answered.
-func (d *lookups) Finish(now uint64, show func(*event.Event) error) error {
-	return d.expire(math.MaxUint64, now, show)
-}
-
-func (d *lookups) Evicted() uint64 { return d.open.Evicted() }

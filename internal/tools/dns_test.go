@@ -37,7 +37,8 @@ type dnsWorld struct {
 }
 
 func newDNSWorld(t *testing.T) *dnsWorld {
-	w := &dnsWorld{t: t, names: []string{"skaddr", "payload", "raddr", "rport", "laddr", "role", "id", "type", "name", "rcode", "answer", "answers", "truncated", "latency_ms", "tries"}, now: 100e9}
+	w := &dnsWorld{t: t, names: []string{"skaddr", "payload", "raddr", "rport", "laddr", "role", "id", "type", "name", "rcode", "answer", "answers", "truncated", "latency_ms", "tries",
+		"proto", "copied", "bytes", "piece", "piece2", "piece4"}, now: 100e9}
 	s := &event.Schema{}
 	for _, n := range w.names {
 		s.Columns = append(s.Columns, event.Column{Name: n, Kind: event.Char})
@@ -136,6 +137,96 @@ dns.query client later - - - -
 dns.unanswered client e - - - 1
 dns.unanswered client late - - - 1
 dns.answer client later NOERROR 192.0.2.7 1500000 1`
+	if got := strings.Join(w.shown, "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// stream is a call on a TCP socket: dns.tcp_sent with pieces of what is sent, or
+// dns.tcp_received with a piece of what is read, between the events that tell
+// whose it is.
+func (w *dnsWorld) stream(name string, sk uint64, remote string, pieces ...string) {
+	w.t.Helper()
+	r := netip.MustParseAddrPort(remote)
+	feed := func(name string, ends bool, more map[string]event.Value) {
+		values := make([]event.Value, len(w.names))
+		if ends {
+			more["skaddr"], more["raddr"], more["rport"] = event.Value{Set: true, Num: sk}, event.Value{Set: true, Addr: r.Addr()}, event.Value{Set: true, Num: uint64(r.Port())}
+		}
+		for n, v := range more {
+			values[slices.Index(w.names, n)] = v
+		}
+		if err := w.d.Event(&event.Event{Name: name, Mono: w.now, Thread: 1, Values: values}, w.show); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.now += 1e6
+	if name == "dns.tcp_sent" {
+		values := map[string]event.Value{"bytes": {Set: true, Num: uint64(len(strings.Join(pieces, "")))}}
+		for i, p := range pieces {
+			values[[]string{"piece", "piece2", "piece4"}[i]] = event.Value{Set: true, Text: []byte(p)}
+		}
+		feed(name, true, values)
+		return
+	}
+	if sk != 0 {
+		feed("dns.tcp_reading", true, map[string]event.Value{})
+	}
+	for _, p := range pieces {
+		// More was read than is copied.
+		feed(name, false, map[string]event.Value{"copied": {Set: true, Text: []byte(p + "and more")}, "bytes": {Set: true, Num: uint64(len(p))}})
+	}
+	if sk != 0 {
+		feed("dns.tcp_read", false, map[string]event.Value{"bytes": {Set: true, Num: uint64(len(strings.Join(pieces, "")))}})
+	}
+}
+
+// Over TCP messages have their length before them, and come as programs send
+// and read them.
+func TestLookupsOverTCP(t *testing.T) {
+	w := newDNSWorld(t)
+	const server = "10.0.0.53:53"
+	q := func(id uint16, name string) string { return string(dnsMessage(t, id, name, false)) }
+	a := func(id uint16, name string) string { return string(dnsMessage(t, id, name, true)) }
+	length := func(m string) string { return string([]byte{byte(len(m) >> 8), byte(len(m))}) }
+	// In one piece, and read in one.
+	w.stream("dns.tcp_sent", 1, server, length(q(7, "a"))+q(7, "a"))
+	w.stream("dns.tcp_received", 1, server, length(a(7, "a"))+a(7, "a"))
+	// The length by itself.
+	w.stream("dns.tcp_sent", 1, server, length(q(8, "b")), q(8, "b"))
+	w.stream("dns.tcp_received", 1, server, length(a(8, "b")))
+	w.stream("dns.tcp_received", 1, server, a(8, "b"))
+	// Two at once, with three pieces of which the lengths are not read, and both answers in a row.
+	w.stream("dns.tcp_sent", 1, server, length(q(9, "c")), q(9, "c"), q(10, "d"))
+	w.stream("dns.tcp_received", 1, server, length(a(10, "d"))+a(10, "d")+length(a(9, "c"))+a(9, "c"))
+	// As a server, with a connection for each.
+	w.stream("dns.tcp_received", 2, "10.0.0.9:5000", length(q(1, "e"))+q(1, "e"))
+	w.stream("dns.tcp_received", 3, "10.0.0.9:5001", length(q(1, "f"))+q(1, "f"))
+	w.stream("dns.tcp_sent", 3, "10.0.0.9:5001", length(a(1, "f"))+a(1, "f"))
+	// What is no message as it can be seen may be the answer.
+	w.stream("dns.tcp_sent", 4, server, length(q(1, "g"))+q(1, "g"))
+	w.stream("dns.tcp_received", 4, server, "abc")
+	w.stream("dns.tcp_received", 5, "10.0.0.9:5002", length(q(1, "h"))+q(1, "h"))
+	w.stream("dns.tcp_sent", 5, "10.0.0.9:5002", "abc")
+	// What other sockets read on the same thread, when nothing is read of these.
+	w.stream("dns.tcp_received", 0, server, a(1, "e"))
+	if err := w.d.Finish(w.now, w.show); err != nil {
+		t.Fatal(err)
+	}
+	want := `dns.query client a - - - -
+dns.answer client a NOERROR 192.0.2.7 1000 1
+dns.query client b - - - -
+dns.answer client b NOERROR 192.0.2.7 2000 1
+dns.query client c - - - -
+dns.query client d - - - -
+dns.answer client d NOERROR 192.0.2.7 1000 1
+dns.answer client c NOERROR 192.0.2.7 1000 1
+dns.query server e - - - -
+dns.query server f - - - -
+dns.answer server f NOERROR 192.0.2.7 1000 1
+dns.query client g - - - -
+dns.query server h - - - -
+dns.unanswered server e - - - 1`
 	if got := strings.Join(w.shown, "\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
