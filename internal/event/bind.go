@@ -42,7 +42,7 @@ func (p *Program) bind(c *Compiled, half *Half, f *Field, k Kernel) error {
 		}
 		b := &boundField{field: f, kind: f.Kind}
 		c.computed = append(c.computed, b)
-		return p.column(c, b, 0, Column{Name: f.Name, Help: f.Help, Kind: f.Kind, Wide: f.Wide}, false)
+		return p.column(c, b, 0, Column{Name: f.Name, Help: f.Help, Kind: f.Kind, Wide: p.isWide(f.Wide, f.Name)}, false)
 	case len(f.Cases) > 0:
 		return p.bindCases(c, f)
 	case f.Expr == elapsedExpr:

@@ -114,7 +114,7 @@ func (p *Program) bindCases(c *Compiled, f *Field) error {
 		return c.noField(f, f.Cases[0].From)
 	}
 	c.fields = append(c.fields, b)
-	return p.column(c, b, 0, Column{Name: f.Name, Help: f.Help, Kind: b.kind, Wide: f.Wide}, f.Hidden)
+	return p.column(c, b, 0, Column{Name: f.Name, Help: f.Help, Kind: b.kind, Wide: p.isWide(f.Wide, f.Name)}, f.Hidden)
 }
 
 // hasAll tells whether all fields of a case are there.
