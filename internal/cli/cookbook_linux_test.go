@@ -25,7 +25,7 @@ import (
 func TestCookbook(t *testing.T) {
 	needs(t)
 	testkernel.Needs(t, testkernel.Program("ip"), testkernel.Program("ping"), testkernel.Program("nc"), testkernel.Program("dig"), testkernel.Program("perl"),
-		testkernel.Module("veth"), testkernel.Module("brd"))
+		testkernel.Program("nft"), testkernel.Module("veth"), testkernel.Module("brd"), testkernel.Module("nf_tables"), testkernel.Module("nft_ct"), testkernel.Module("nf_conntrack"))
 	cookAll(t, func(r *recipe) bool { return !r.debuginfo })
 }
 

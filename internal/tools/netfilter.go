@@ -164,6 +164,7 @@ const (
 	nfAccept
 	nfStolen
 	nfQueue
+	nfRepeat
 )
 
 // maxDecisions is how many threads can be between a chain's decision and the end

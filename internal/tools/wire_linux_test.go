@@ -21,6 +21,7 @@ type segment struct {
 	src, dst netip.AddrPort
 	flags    byte
 	seq, ack uint32
+	win      uint16
 	payload  int
 }
 
@@ -82,6 +83,7 @@ func parseSegment(b []byte) (s segment, ok bool) {
 	s.src = netip.AddrPortFrom(src, binary.BigEndian.Uint16(b))
 	s.dst = netip.AddrPortFrom(dst, binary.BigEndian.Uint16(b[2:]))
 	s.seq, s.ack, s.flags = binary.BigEndian.Uint32(b[4:]), binary.BigEndian.Uint32(b[8:]), b[13]&0x3f
+	s.win = binary.BigEndian.Uint16(b[14:])
 	s.payload = len(b) - int(b[12]>>4)*4
 	return s, true
 }
