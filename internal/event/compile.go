@@ -22,6 +22,8 @@ type Compiled struct {
 	Softirq bool
 	// Hidden: its events are not shown.
 	Hidden bool
+	// Optional: the tool does without where the kernel has not the function.
+	Optional bool
 	// Ends: its socket is gone after the event.
 	Ends      bool
 	ifUnknown bool // see [Source.IfUnknown]
@@ -119,6 +121,7 @@ func (p *Program) compileAs(src *Source, pr *Probe, k Kernel, begin func(*Source
 	if err != nil {
 		return nil, err
 	}
+	c.Optional = pr.Optional
 	if pr.Inner != nil {
 		if err := p.bindInner(c, pr.Inner, k); err != nil {
 			return nil, err

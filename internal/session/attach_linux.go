@@ -182,7 +182,11 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	a.patterns = append(a.patterns, cfg.traced...)
 	a.waits = append(a.waits, c.says...)
 	for _, module := range c.waits {
-		a.waits = append(a.waits, waits(module))
+		if needs(p.Probes, module) {
+			a.waits = append(a.waits, waits(module))
+		} else {
+			a.notes = append(a.notes, waits(module))
+		}
 	}
 	return a, many.define()
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/skprobe/skprobe/internal/event"
 	"github.com/skprobe/skprobe/internal/kernel"
 )
 
@@ -27,6 +28,15 @@ func notLoaded(function string) string {
 		return ""
 	}
 	return module
+}
+
+// needs tells whether a tool shows less without a module that is not loaded:
+// one of its probes there is not optional. Others are for hosts that have the
+// module.
+func needs(probes []*event.Compiled, module string) bool {
+	return slices.ContainsFunc(probes, func(c *event.Compiled) bool {
+		return !c.Optional && slices.ContainsFunc(c.Halves(), func(h *event.Half) bool { return notLoaded(h.Symbol) == module })
+	})
 }
 
 // waits tells the user that a probe waits for a module, and which modules there
