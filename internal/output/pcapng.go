@@ -46,8 +46,8 @@ const (
 type pcapngSink struct {
 	buffer
 	schema  *event.Schema
-	frame   int // index of the columns, -1 where there is none
-	dev     int
+	frame   int   // index of the columns, -1 where there is none
+	devs    []int // of which the first that is present names the interface
 	netns   int
 	comment []int // columns that are not the packet's own
 	stack   bool
@@ -78,13 +78,19 @@ func NewPackets(w io.Writer, schema *event.Schema, program string, opts Options)
 	if err := check(schema); err != nil {
 		return nil, err
 	}
-	s := &pcapngSink{buffer: newBuffer(w), schema: schema, frame: frameColumn(schema), dev: schema.Column("dev"), netns: schema.Column("netns"),
+	s := &pcapngSink{buffer: newBuffer(w), schema: schema, frame: frameColumn(schema), netns: schema.Column("netns"),
 		stack: opts.Stack, interfaces: map[netInterface]uint32{}}
 	if s.frame < 0 {
 		return nil, fmt.Errorf("%s: its events have no packets to write", schema.Tool)
 	}
+	dev := schema.Column("dev")
+	for _, i := range []int{dev, schema.Column("indev"), schema.Column("outdev")} {
+		if i >= 0 {
+			s.devs = append(s.devs, i)
+		}
+	}
 	for i, c := range schema.Columns {
-		if !c.Packet && i != s.dev && i != s.netns {
+		if !c.Packet && i != dev && i != s.netns {
 			s.comment = append(s.comment, i)
 		}
 	}
@@ -141,8 +147,11 @@ func (s *pcapngSink) Event(e *event.Event) error {
 // is described before its first packet.
 func (s *pcapngSink) on(e *event.Event, link bool) uint32 {
 	s.key = s.key[:0]
-	if v := e.Value(s.dev); v != nil {
-		s.key = appendValue(s.key, s.schema.Columns[s.dev].Kind, v)
+	for _, dev := range s.devs {
+		if v := e.Value(dev); v != nil {
+			s.key = appendValue(s.key, s.schema.Columns[dev].Kind, v)
+			break
+		}
 	}
 	var netns uint64
 	if v := e.Value(s.netns); v != nil {

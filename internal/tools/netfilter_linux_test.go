@@ -3,12 +3,15 @@ package tools_test
 import (
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/skprobe/skprobe/internal/cli/clitest"
+	"github.com/skprobe/skprobe/internal/packet/packettest"
 	"github.com/skprobe/skprobe/internal/testkernel"
 )
 
@@ -72,7 +75,8 @@ func netfilterRound(t *testing.T, a, b *testkernel.Namespace) (wrong []string) {
 	a.Do(func() { nftCounters(t, before) })
 	b.Do(func() { nftCounters(t, before) })
 	all := clitest.Start(t, "netfilter", "--format", "json", "--with", "netns")
-	drops := clitest.Start(t, "netfilter", "--format", "json", "--drops", "--netns", b.Path())
+	file := filepath.Join(t.TempDir(), "x.pcapng")
+	drops := clitest.Start(t, "netfilter", "--format", "json", "--drops", "--netns", b.Path(), "-w", file, "--print")
 	output := clitest.Start(t, "netfilter", "--format", "json", "--hook", "output", "--netns", a.Path())
 	a.Do(func() {
 		for _, to := range []string{b.Addr4.String(), b.Addr6.String()} {
@@ -126,15 +130,46 @@ func netfilterRound(t *testing.T, a, b *testkernel.Namespace) (wrong []string) {
 			miss("%s: %d events, the rule has counted %d", comment, n, counted)
 		}
 	}
-	if n, want := len(drops.Stop().OK().Events()), len(clitest.Select(events, clitest.Event{"netns": there, "verdict": "drop"})); n != want {
+	ended := drops.Stop().OK()
+	dropped := ended.Events()
+	if n, want := len(dropped), len(clitest.Select(events, clitest.Event{"netns": there, "verdict": "drop"})); n != want {
 		miss("--drops in one namespace: %d of %d", n, want)
 	}
+	if strings.Contains(ended.Stderr, "waiting for module") {
+		t.Errorf("it waits for a module without which it shows all that there is:\n%s", ended.Stderr)
+	}
+	hookPackets(t, dropped, clitest.ReadPackets(t, file))
 	// What the kernel sends by itself, as neighbour discovery, need not be in both.
 	nc := clitest.Event{"hook": "output", "comm": "nc"}
 	if n, want := len(clitest.Select(output.Stop().OK().Events(), nc)), len(clitest.Select(events, nc)); n != want || n == 0 {
 		miss("--hook output: %d of %d", n, want)
 	}
 	return wrong
+}
+
+// hookPackets compares the packets that were written with the events that were
+// shown of them.
+func hookPackets(t *testing.T, events []clitest.Event, packets []clitest.Packet) {
+	t.Helper()
+	if len(packets) != len(events) {
+		t.Fatalf("%d packets of %d events", len(packets), len(events))
+	}
+	for i, p := range packets {
+		e, frame := events[i], p.Frame
+		if !p.Ethernet {
+			ethertype := map[any]string{"ip": "\x08\x00", "ip6": "\x86\xdd"}[e["pf"]]
+			frame = slices.Concat(make([]byte, 12), []byte(ethertype), frame)
+		}
+		shown := packettest.Columns(frame)
+		for _, name := range []string{"proto", "saddr", "daddr", "sport", "dport"} {
+			if fmt.Sprint(e[name]) != shown[name] {
+				t.Errorf("%s of %v is %s in the packet", name, e, shown[name])
+			}
+		}
+		if want := fmt.Sprintf("netfilter.hook pf=%v hook=%v verdict=drop indev=veth1", e["pf"], e["hook"]); !strings.HasPrefix(p.Comment, want) || p.Dev != "veth1" {
+			t.Errorf("of %s, %s\nwant veth1, %s", p.Dev, p.Comment, want)
+		}
+	}
 }
 
 // hasModuleTypes tells whether the kernel tells of the structs of nf_tables.
