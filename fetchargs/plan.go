@@ -88,11 +88,9 @@ func (p *Planner) ProgramValue(ref Ref, size int) (Slot, error) {
 	return p.Value(ref, size)
 }
 
-// ReadsProgram reports whether there are values in a program's memory:
-// [Planner.ProgramValue].
-func (plan *Plan) ReadsProgram() bool {
-	return slices.ContainsFunc(plan.places, func(p place) bool { return p.source.inProgram })
-}
+// MayFault reports whether fetches can fault: those that follow a pointer, which
+// may be nil, or read a program's memory, which may not be there.
+func (plan *Plan) MayFault() bool { return len(plan.chains) > 1 }
 
 // Size returns the bytes that hold the value.
 func (ref Ref) Size() int {

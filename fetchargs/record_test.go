@@ -120,8 +120,8 @@ func TestLayoutOfProgramsMemory(t *testing.T) {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		t.Fatal(err)
 	}
-	if !plan.ReadsProgram() {
-		t.Error("the plan does not tell that it reads a program's memory")
+	if !plan.MayFault() {
+		t.Error("the plan does not tell that what it reads may not be there")
 	}
 	layout, err := plan.Layout(plan.Predict(false))
 	if err != nil {

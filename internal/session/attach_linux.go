@@ -329,22 +329,6 @@ func (a *attached) close() error {
 	return errors.Join(errs...)
 }
 
-// missed is how many hits the kernel could not take. Where a probe reads the
-// memory of a program it can fault, and kernels before 5.14 count each fault as a
-// hit that was missed: such a number tells nothing.
-func (a *attached) missed() uint64 {
-	var n uint64
-	for _, s := range a.sources {
-		if s.half.Plan.ReadsProgram() {
-			continue
-		}
-		if m, err := s.probe.Missed(); err == nil {
-			n += m
-		}
-	}
-	return n
-}
-
 // evicted is how much the tool had to forget for want of room.
 func (a *attached) evicted() (n uint64) {
 	if a.reduce != nil {

@@ -2,12 +2,9 @@ package session
 
 import (
 	"cmp"
-	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/skprobe/skprobe/internal/event"
 	"github.com/skprobe/skprobe/internal/kernel"
@@ -128,27 +125,7 @@ func tryRead(tfs *tracefs.FS, backend kprobe.Backend) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, probe.Close()) }()
-	reader, err := kprobe.NewReader([]kprobe.Source{{Probe: probe}}, kprobe.ReaderOptions{Backend: backend, Latency: 2 * time.Millisecond})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, reader.Close()) }()
-	if err := reader.Enable(); err != nil {
-		return err
-	}
-	if err := renameSelf(); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	err = reader.Read(ctx, func(*kprobe.Record) error { return errEnough })
-	if errors.Is(err, errEnough) {
-		return nil
-	}
-	if err == nil {
-		err = fmt.Errorf("%s ran, and no record came in 2 s", trialFunc)
-	}
-	return err
+	return hitOnce(probe, backend)
 }
 
 // renameSelf gives a thread of this process the name that it has.

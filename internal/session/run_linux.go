@@ -17,6 +17,7 @@ import (
 	"github.com/skprobe/skprobe/internal/filter"
 	"github.com/skprobe/skprobe/internal/output"
 	"github.com/skprobe/skprobe/kprobe"
+	"github.com/skprobe/skprobe/tracefs"
 )
 
 // errEnough ends a run that has what it was asked for.
@@ -56,7 +57,7 @@ func Run(ctx context.Context, cfg *Config) (status int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	r := &run{cfg: cfg, attached: a, event: a.program.NewEvent(), cgroups: newCgroups(&a.program.Schema), stacks: stackCutter{symbol: a.program.Schema.Symbol}}
+	r := &run{cfg: cfg, tfs: tfs, attached: a, event: a.program.NewEvent(), cgroups: newCgroups(&a.program.Schema), stacks: stackCutter{symbol: a.program.Schema.Symbol}}
 	return r.run(ctx, func() {
 		if err := layout.Save(); err != nil && cfg.Verbose {
 			fmt.Fprintln(cfg.Stderr, "skprobe: layouts are not kept for the next run:", err)
@@ -67,6 +68,7 @@ func Run(ctx context.Context, cfg *Config) (status int, err error) {
 // A run is the state of a running tool.
 type run struct {
 	cfg      *Config
+	tfs      *tracefs.FS
 	attached *attached
 	event    *event.Event
 	reader   *kprobe.Reader
@@ -418,7 +420,8 @@ func (r *run) finish(err error) error {
 		err = nil
 	}
 	r.summary.Lost = r.reader.Lost()
-	r.summary.Missed = r.attached.missed()
+	missed, unclear := r.attached.missed(r.tfs)
+	r.summary.Missed = missed
 	if cerr := r.lastCounts(); err == nil {
 		err = cerr
 	}
@@ -430,6 +433,9 @@ func (r *run) finish(err error) error {
 	}
 	w := r.cfg.Stderr
 	fmt.Fprintln(w, r.summary)
+	if unclear > 0 && r.cfg.Verbose {
+		fmt.Fprintf(w, "%d faults of fetched pointers, or hits that were missed: this kernel counts them together\n", unclear)
+	}
 	gaps := r.warn() // what came up meanwhile is about what could not be seen
 	for _, s := range r.attached.sources {
 		if returns, entries := s.compiled.Unpaired(); s.compiled.IsReturn(s.half) && returns+entries > 0 && r.cfg.Verbose {
