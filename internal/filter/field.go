@@ -3,6 +3,7 @@ package filter
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/skprobe/skprobe/internal/event"
@@ -122,6 +123,21 @@ func (f *field) canonical(text string, events []string) (canonical, problem stri
 		}
 	}
 	return text, ""
+}
+
+// named returns the text that a field writes for a number, if its texts stand for
+// numbers.
+func (f *field) named(n int) (text string, ok bool) {
+	switch {
+	case f.kind == nil || n < 0:
+	case f.kind.Lookup != nil && f.kind.Append != nil:
+		text = string(f.kind.Append(nil, &event.Value{Set: true, Num: uint64(n)}))
+		num, known := f.kind.Lookup(text)
+		return text, known && num == uint64(n)
+	case f.kind.Normalize != nil:
+		return f.kind.Normalize(strconv.Itoa(n))
+	}
+	return "", false
 }
 
 // value returns a present field as expr-lang has it: int, bool, string or

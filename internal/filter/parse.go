@@ -72,11 +72,39 @@ func (p *patcher) Visit(n *ast.Node) {
 				n.Right.SetLocation(text.Location())
 			}
 		}
+		switch n.Operator {
+		case "==", "!=", "in":
+			p.named(n.Left, &n.Right)
+			p.named(n.Right, &n.Left)
+		}
 	case *ast.VariableDeclaratorNode, *ast.SequenceNode:
 		p.fail(n, "variables and sequences are not known here")
 	case *ast.IdentifierNode:
 		if n.Value == "$env" {
 			p.fail(n, "$env is not known here")
+		}
+	}
+}
+
+// named puts in place of a number, also in a list, the text that a field has for
+// it: ethertype == 0x0806 is ethertype == "0x0806", and proto == 6 proto == "tcp".
+func (p *parser) named(side ast.Node, other *ast.Node) {
+	f := p.field(side)
+	if f == nil || f.class != event.Text {
+		return
+	}
+	switch n := (*other).(type) {
+	case *ast.IntegerNode:
+		if text, ok := f.named(n.Value); ok {
+			at := n.Location()
+			*other = &ast.StringNode{Value: text}
+			(*other).SetLocation(at)
+		}
+	case *ast.ArrayNode:
+		for i := range n.Nodes {
+			if _, list := n.Nodes[i].(*ast.ArrayNode); !list {
+				p.named(side, &n.Nodes[i])
+			}
 		}
 	}
 }

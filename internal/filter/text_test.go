@@ -38,6 +38,28 @@ func TestTextsThatAreNone(t *testing.T) {
 	}
 }
 
+// A text that stands for a number can be compared with the number.
+func TestNumbersOfNames(t *testing.T) {
+	schema := &event.Schema{Columns: []event.Column{{Name: "ethertype", Kind: event.EtherType}, {Name: "state", Kind: event.State}, {Name: "smac", Kind: event.MAC}}}
+	e := &event.Event{Values: []event.Value{{Set: true, Num: 0x0806}, {Set: true, Num: 10}, {Set: true, Text: []byte{0, 0, 0x5e, 0, 0x53, 0xff}}}}
+	for where, want := range map[string]bool{
+		`ethertype == 0x0806`: true, `ethertype == 2054`: true, `ethertype != 0x0806`: false, `0x0800 == ethertype`: false,
+		`ethertype in [0x0800, 0x0806]`: true, `ethertype not in [0x0800, "0x86dd"]`: true, `state == 10`: true, `state == "LISTEN"`: true, `state != 1`: true,
+	} {
+		p, err := Parse(where, schema)
+		if err != nil {
+			t.Errorf("%s: %v", where, err)
+		} else if got := p.Program().Match(e); got != want {
+			t.Errorf("%s: %t", where, got)
+		}
+	}
+	for _, where := range []string{`ethertype == 0x10000`, `ethertype == -1`, `ethertype == 1.5`, `smac == 94`, `ethertype > 0x0800`} {
+		if _, err := Parse(where, schema); err == nil {
+			t.Errorf("%s is taken", where)
+		}
+	}
+}
+
 func TestMACInAnyForm(t *testing.T) {
 	e := &event.Event{Values: make([]event.Value, 4)}
 	e.Values[1] = event.Value{Set: true, Text: []byte{0, 0, 0x5e, 0, 0x53, 0xff}}

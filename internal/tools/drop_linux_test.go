@@ -168,7 +168,7 @@ func TestDropFrame(t *testing.T) {
 	dropNeeds(t)
 	testkernel.NetNS(t)
 	lo := newSender(t, "lo")
-	run := clitest.Start(t, "drop", "--format", "json", "--where", `ethertype == "0x4321"`)
+	run := clitest.Start(t, "drop", "--format", "json", "--where", `ethertype == 0x4321`)
 	f := frame{smac: net.HardwareAddr{0, 0, 0x5e, 0, 0x53, 0}, dmac: make(net.HardwareAddr, 6), ethertype: 0x4321, payload: make([]byte, 46)}
 	lo.send(f.bytes(t))
 	events := run.Stop().OK().Events()
