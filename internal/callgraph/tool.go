@@ -80,20 +80,44 @@ func Traced(o Options) *event.Tool {
 		event.Source{Name: leaveName, Hidden: true, Probes: []event.Probe{{Tracepoint: "ftrace:funcgraph_exit", Fields: append(times, address)}}})
 }
 
+// A Place is what was named: a function, a pattern of functions, or what stands
+// for the functions, or patterns, that are listed.
+type Place struct {
+	Text   string
+	Listed []string
+}
+
+// Source is the entry of the functions at a place. The error is an
+// [*event.ParseError], or says that a place is none that has calls.
+func (p Place) Source() (event.Source, error) {
+	for _, text := range p.Listed {
+		if _, err := (Place{Text: text}).Source(); err != nil {
+			return event.Source{}, err
+		}
+	}
+	if p.Listed != nil {
+		return event.Source{Name: p.Text, Probes: []event.Probe{{Funcs: p.Listed, Glob: true}}}, nil
+	}
+	src, err := event.ParseProbe(p.Text)
+	if err != nil {
+		return src, err
+	}
+	if probe := &src.Probes[0]; probe.Tracepoint != "" || probe.Source != nil || probe.Offset != 0 || probe.Return || len(probe.Fields) > 0 {
+		return src, fmt.Errorf("%q: a function, or a pattern of functions, is needed, and nothing else", p.Text)
+	}
+	return src, nil
+}
+
 // Probed is the tool that probes the functions at these places where they are
-// entered and where they return. The error is an [*event.ParseError], or says that a place is none
-// that has calls.
-func Probed(places []string, o Options) (*event.Tool, error) {
+// entered and where they return. The error is that of [Place.Source].
+func Probed(places []Place, o Options) (*event.Tool, error) {
 	t := tool(o, byName)
-	for _, text := range places {
-		src, err := event.ParseProbe(text)
+	for _, place := range places {
+		src, err := place.Source()
 		if err != nil {
 			return nil, err
 		}
 		p := &src.Probes[0]
-		if p.Tracepoint != "" || p.Source != nil || p.Offset != 0 || p.Return || len(p.Fields) > 0 {
-			return nil, fmt.Errorf("%q: a function, or a pattern of functions, is needed, and nothing else", text)
-		}
 		enter, leave := src, src
 		enter.Hidden, leave.Hidden = true, true
 		enter.Probes = []event.Probe{*p}

@@ -122,7 +122,7 @@ func TestTreesBounds(t *testing.T) {
 }
 
 func TestProbed(t *testing.T) {
-	tool, err := Probed([]string{"bridge:*", "ip_rcv"}, Options{})
+	tool, err := Probed([]Place{{Text: "bridge:*"}, {Text: "ip_rcv"}, {Text: "ip.c", Listed: []string{"ip_a", "ip_b*"}}}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,11 +130,11 @@ func TestProbed(t *testing.T) {
 	for _, e := range tool.Events {
 		names = append(names, e.Name)
 	}
-	if got := strings.Join(names, " "); got != "call bridge:*%return bridge:* ip_rcv%return ip_rcv" {
+	if got := strings.Join(names, " "); got != "call bridge:*%return bridge:* ip_rcv%return ip_rcv ip.c%return ip.c" {
 		t.Error(got)
 	}
 	for _, bad := range []string{"t:a:b", "f+4", "f%return", "f x", ""} {
-		if _, err := Probed([]string{bad}, Options{}); err == nil {
+		if _, err := Probed([]Place{{Text: bad}}, Options{}); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 	}

@@ -15,12 +15,15 @@ func (a *app) graph() *cobra.Command {
 	var flags runFlags
 	g := &session.Graph{}
 	cmd := &cobra.Command{
-		Use:   "graph [flags] FUNCTION|PATTERN… [-- PROGRAM ARGS…]",
+		Use:   "graph [flags] FUNCTION|PATTERN|FILE.c|@LIST… [-- PROGRAM ARGS…]",
 		Short: "calls of functions, as a tree with times",
 		Long: `Shows how functions call each other: each call of one of those named, with the time
 that it took, below the one that called it. Only functions that are named are
 seen; what they call in between is part of their time. PATTERN is of *, ? and
-[a-z], with a module in front (bridge:*) for the functions of that module.
+[a-z], with a module in front (bridge:*) for the functions of that module. FILE.c
+is a source file, or the end of its path, with or without a module in front: all
+functions of it, where the kernel's debug information is installed. @LIST is a
+text file with functions or patterns, one a line.
 
 A tree is shown when its outermost call returns. The calls of interrupts are
 trees of their own.
@@ -39,6 +42,7 @@ Fields, in tables, JSON, CSV and --where:
   retval         what the function returned (--retval)`,
 		Example: indent(`skprobe graph 'bridge:*'
 skprobe graph 'ip_*' '__ip_*' --depth 3 -- ping -c 1 192.0.2.1
+skprobe graph net/ipv4/tcp_output.c --depth 2
 skprobe graph 'tcp_*' --root tcp_sendmsg --min-duration 20us
 skprobe graph 'sock_*' --args --retval --where 'retval < 0'
 skprobe graph 'udp_*' --count-by function --sum duration_us`),

@@ -117,6 +117,48 @@ func TestGraphTable(t *testing.T) {
 	}
 }
 
+// TestGraphList draws the calls of functions that a file lists, of which one does
+// not exist.
+func TestGraphList(t *testing.T) {
+	needs(t)
+	testkernel.NetNS(t)
+	fd := udpSocket(t, unix.AF_INET)
+	list := t.TempDir() + "/list"
+	if err := os.WriteFile(list, []byte("# of a send\ninet_sendmsg\n\nudp_sendm*\n  vmlinux:ip_make_skb\nno_such_function\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := clitest.Start(t, "graph", "--format", "json", "@"+list, "--pid", fmt.Sprint(os.Getpid()))
+	for range 3 {
+		if err := unix.Sendto(fd, make([]byte, 10), 0, discard4); err != nil {
+			t.Fatal(err)
+		}
+	}
+	res := r.Stop().OK()
+	calls := map[string]int{}
+	for _, e := range res.Events() {
+		caller, _ := e["caller"].(string)
+		calls[fmt.Sprintf("%s>%s", caller, e["function"])]++
+	}
+	if len(calls) != 3 || calls[">inet_sendmsg"] != 3 || calls["inet_sendmsg>udp_sendmsg"] != 3 || calls["udp_sendmsg>ip_make_skb"] != 3 {
+		t.Errorf("%v", calls)
+	}
+	if probed, matched, refused := summary(t, res.Stderr, "@"+list); probed != 3 || matched != 4 || refused != "1 do not exist here" {
+		t.Errorf("%d of %d, %s", probed, matched, refused)
+	}
+	nothingLeft(t)
+	for text, says := range map[string]string{
+		"":                      "no functions are listed there",
+		"ok\nudp_sendmsg len\n": ":2: \"udp_sendmsg len\": one function or pattern a line is needed",
+		"udp_sendmsg+4\n":       ":1: ",
+	} {
+		if err := os.WriteFile(list, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		badCase{[]string{"graph", "@" + list}, 2, []string{list, says}}.run(t)
+	}
+	badCase{[]string{"graph", "@/nosuch"}, 2, []string{"list of functions: open /nosuch"}}.run(t)
+}
+
 // TestGraphCounts counts calls, and adds up their time.
 func TestGraphCounts(t *testing.T) {
 	needs(t)

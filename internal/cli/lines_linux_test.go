@@ -102,6 +102,35 @@ func TestLinesLocals(t *testing.T) {
 	}
 }
 
+// TestLinesGraph draws the calls of the functions of a file.
+func TestLinesGraph(t *testing.T) {
+	vmlinux := debugKernel(t)
+	testkernel.NetNS(t)
+	fd := udpSocket(t, unix.AF_INET)
+	r := clitest.Start(t, "graph", "--vmlinux", vmlinux, "--format", "json", "net/ipv4/udp.c", "net/socket.c", "--pid", fmt.Sprint(os.Getpid()))
+	for range 3 {
+		if err := unix.Sendto(fd, make([]byte, 10), 0, discard4); err != nil {
+			t.Fatal(err)
+		}
+	}
+	res := r.Stop().OK()
+	calls := map[string]int{}
+	for _, e := range res.Events() {
+		caller, _ := e["caller"].(string)
+		calls[fmt.Sprintf("%s>%s", caller, e["function"])]++
+	}
+	if calls[">__sys_sendto"] != 3 && calls["__x64_sys_sendto>__sys_sendto"] != 3 || calls["__sock_sendmsg>udp_sendmsg"]+calls["sock_sendmsg>udp_sendmsg"] != 3 {
+		t.Errorf("%v", calls)
+	}
+	for _, file := range []string{"net/ipv4/udp.c", "net/socket.c"} {
+		if probed, matched, _ := summary(t, res.Stderr, file); probed < 40 || matched < probed {
+			t.Errorf("%s: %d of %d", file, probed, matched)
+		}
+	}
+	badCase{[]string{"graph", "--vmlinux", vmlinux, "net/ipv4/nosuch.c"}, 3, []string{"net/ipv4/nosuch.c: ", "no code of such a file"}}.run(t)
+	badCase{[]string{"graph", "--vmlinux", vmlinux, "core.c"}, 3, []string{"core.c: there are several files of the name", "give more of the path"}}.run(t)
+}
+
 // TestLinesNearest probes the statement after a line that has none.
 func TestLinesNearest(t *testing.T) {
 	vmlinux := debugKernel(t)
@@ -190,4 +219,5 @@ func TestLinesWithout(t *testing.T) {
 		probeBad(3, place+" len", place+": lines, labels and inlined functions need debug information", "install the debug package", "looked for /usr/lib/debug/").run(t)
 		badCase{[]string{"vars", place}, 3, []string{"need debug information"}}.run(t)
 	}
+	badCase{[]string{"graph", "net/ipv4/udp.c"}, 3, []string{"net/ipv4/udp.c: the functions of a file need debug information", "install the debug package"}}.run(t)
 }

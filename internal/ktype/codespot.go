@@ -36,7 +36,7 @@ func (p Place) String() string {
 	switch {
 	case p.Label != "":
 		return s + "%" + p.Label
-	case p.HasLine || p.File != "":
+	case p.HasLine || p.Line != 0:
 		return fmt.Sprintf("%s:%d", s, p.Line)
 	}
 	return s

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -175,6 +176,26 @@ func TestNoSpots(t *testing.T) {
 			if !strings.Contains(err.Error(), s) {
 				t.Errorf("%s does not say %q", err, s)
 			}
+		}
+	}
+}
+
+// TestFunctionsOfFile lists the functions that have code of their own.
+func TestFunctionsOfFile(t *testing.T) {
+	for _, flags := range [][]string{{"-gdwarf-4"}, {"-gdwarf-5"}} {
+		d := compileLines(t, flags...)
+		for _, file := range []string{"lines.c", "testdata/lines.c"} {
+			names, err := d.Functions("", file)
+			if err != nil || !slices.Equal(names, []string{"first", "second", "third"}) {
+				t.Errorf("%v: %s: %q %v", flags, file, names, err)
+			}
+		}
+		var none *PlaceError
+		if names, err := d.Functions("", "nope.c"); !errors.As(err, &none) || !strings.HasPrefix(err.Error(), "nope.c: ") {
+			t.Errorf("%q %v", names, err)
+		}
+		if names, err := d.Functions("nope", "lines.c"); err == nil {
+			t.Errorf("%q", names)
 		}
 	}
 }

@@ -81,27 +81,41 @@ func (l *Layout) FuncNamed(name string) (*fetchargs.Type, error) { return l.rec.
 // Spots finds a place of the source in the code. It needs debug information, which
 // is looked for if the layouts come from elsewhere.
 func (l *Layout) Spots(p Place) ([]Spot, error) {
+	if err := l.findCode(); err != nil {
+		return nil, &NoDebugInfoError{p, "lines, labels and inlined functions", l.opts.Kernel, err}
+	}
+	return l.code.Spots(p)
+}
+
+// Functions lists the functions of a source file: see [DWARF.Functions]. It needs
+// debug information as Spots does.
+func (l *Layout) Functions(module, file string) ([]string, error) {
+	if err := l.findCode(); err != nil {
+		return nil, &NoDebugInfoError{Place{Module: module, File: file}, "the functions of a file", l.opts.Kernel, err}
+	}
+	return l.code.Functions(module, file)
+}
+
+func (l *Layout) findCode() (err error) {
 	if d, ok := l.chain.src.(*DWARF); ok {
 		l.code = d
 	}
 	if l.code == nil {
-		var err error
-		if l.code, err = FindDWARF(l.opts.Kernel); err != nil {
-			return nil, &NoDebugInfoError{p, l.opts.Kernel, err}
-		}
+		l.code, err = FindDWARF(l.opts.Kernel)
 	}
-	return l.code.Spots(p)
+	return err
 }
 
 // A NoDebugInfoError is a place that only debug information could find.
 type NoDebugInfoError struct {
 	Place  Place
+	What   string // that needs it
 	Kernel Kernel
 	Err    error
 }
 
 func (e *NoDebugInfoError) Error() string {
-	return fmt.Sprintf("%s: lines, labels and inlined functions need debug information: %v; looked for %s", e.Place, e.Err, strings.Join(vmlinuxPlaces("/", e.Kernel), ", "))
+	return fmt.Sprintf("%s: %s need debug information: %v; looked for %s", e.Place, e.What, e.Err, strings.Join(vmlinuxPlaces("/", e.Kernel), ", "))
 }
 
 // Unwrap returns the cause.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/skprobe/skprobe/internal/event"
@@ -88,13 +89,18 @@ func (p *pattern) functions(src event.Source, tfs *tracefs.FS, c *chooser) (sour
 	if err != nil {
 		return nil, refused("", err)
 	}
-	symbols, err := kernel.Glob(bytes.NewReader(all.kallsyms), src.Probes[0].Funcs[0])
+	funcs := src.Probes[0].Funcs
+	symbols, err := kernel.Glob(bytes.NewReader(all.kallsyms), funcs...)
 	if err != nil {
 		return nil, usage("%v", err)
 	}
-	if p.matched = len(symbols); p.matched == 0 {
-		p.module = notLoaded(src.Probes[0].Funcs[0])
+	p.listed = strings.TrimSuffix(p.text, "%return") != funcs[0]
+	if p.matched = len(symbols); p.matched == 0 && !p.listed {
+		p.module = notLoaded(funcs[0])
 		return nil, nil
+	}
+	if p.listed {
+		p.missing(funcs, symbols)
 	}
 	for i, s := range symbols {
 		name := s.Name

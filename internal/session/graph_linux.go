@@ -7,7 +7,6 @@ import (
 
 	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/internal/callgraph"
-	"github.com/skprobe/skprobe/internal/event"
 	"github.com/skprobe/skprobe/kprobe"
 	"github.com/skprobe/skprobe/tracefs"
 )
@@ -17,9 +16,13 @@ import (
 // returns.
 func (cfg *Config) graphed(tfs *tracefs.FS, types fetchargs.Types) (*Config, error) {
 	g := cfg.Graph
-	places := g.Places
-	if g.Root != "" && !slices.Contains(places, g.Root) {
-		places = append(slices.Clip(places), g.Root)
+	texts := g.Places
+	if g.Root != "" && !slices.Contains(texts, g.Root) {
+		texts = append(slices.Clip(texts), g.Root)
+	}
+	places, err := graphPlaces(texts, types)
+	if err != nil {
+		return nil, err
 	}
 	done := *cfg
 	options := g.Options
@@ -62,7 +65,7 @@ func (cfg *Config) graphed(tfs *tracefs.FS, types fetchargs.Types) (*Config, err
 
 // trace makes it a run of the function_graph tracer. An [*Error] is about the
 // places, any other says that the tracer cannot be had.
-func (cfg *Config) trace(places []string, tfs *tracefs.FS, types fetchargs.Types) error {
+func (cfg *Config) trace(places []callgraph.Place, tfs *tracefs.FS, types fetchargs.Types) error {
 	switch {
 	case cfg.Backend == kprobe.Perf.String():
 		return errors.New("perf cannot read the function_graph tracer")
@@ -74,15 +77,12 @@ func (cfg *Config) trace(places []string, tfs *tracefs.FS, types fetchargs.Types
 	}
 	cfg.Tool = callgraph.Traced(cfg.Graph.Options)
 	c := &chooser{types: types, symbols: true, wait: true}
-	for _, text := range places {
-		src, err := event.ParseProbe(text)
-		if err == nil {
-			_, err = callgraph.Probed([]string{text}, cfg.Graph.Options) // which checks it
-		}
+	for _, place := range places {
+		src, err := place.Source()
 		if err != nil {
 			return &Error{Status: ExitUsage, Err: err}
 		}
-		p := newPattern(text)
+		p := newPattern(place.Text)
 		if src.Probes[0].File != "" {
 			return errors.New("the function_graph tracer traces the kernel only")
 		}

@@ -19,12 +19,29 @@ type pattern struct {
 	refused map[string]int // why → how many
 	symbols map[string]kernel.Symbol
 	others  []uint64 // addresses of functions that match and are not probed
+	listed  bool     // it stands for functions, not for a pattern
 	module  string   // that is not loaded
 	why     error    // why the first place in the source could not be had
 }
 
 // refuse counts one that is not probed.
 func (p *pattern) refuse(why string) { p.refused[why]++ }
+
+// missing counts those listed functions that there are not.
+func (p *pattern) missing(funcs []string, symbols []kernel.Symbol) {
+	for _, name := range funcs {
+		module, function, in := strings.Cut(name, ":")
+		if !in {
+			module, function = "", name
+		}
+		if !strings.ContainsAny(function, "*?[") && !slices.ContainsFunc(symbols, func(s kernel.Symbol) bool {
+			return s.Name == function && (!in || s.Module == module || module == "vmlinux" && s.Module == "")
+		}) {
+			p.matched++
+			p.refuse("do not exist here")
+		}
+	}
+}
 
 // String is what became of it, in one line.
 func (p *pattern) String() string {

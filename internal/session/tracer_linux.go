@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -42,11 +43,17 @@ func canTrace(tfs *tracefs.FS, tracer string) error {
 func tracerFilters(patterns []*pattern) []string {
 	var filters []string
 	for _, p := range patterns {
-		module, name, in := strings.Cut(p.text, ":")
-		if in && module != "vmlinux" {
-			filters = append(filters, name+":mod:"+module)
-		} else {
-			filters = append(filters, strings.TrimPrefix(p.text, "vmlinux:"))
+		texts := []string{p.text}
+		if p.listed {
+			texts = slices.Sorted(maps.Keys(p.symbols))
+		}
+		for _, text := range texts {
+			module, name, in := strings.Cut(text, ":")
+			if in && module != "vmlinux" {
+				filters = append(filters, name+":mod:"+module)
+			} else {
+				filters = append(filters, strings.TrimPrefix(text, "vmlinux:"))
+			}
 		}
 	}
 	return filters
