@@ -31,12 +31,14 @@ func notLoaded(function string) string {
 }
 
 // needs tells whether a tool shows less without a module that is not loaded:
-// one of its probes there is not optional. Others are for hosts that have the
-// module.
+// one of its probes there is not optional, or all that it shows is there. Others
+// are for hosts that have the module.
 func needs(probes []*event.Compiled, module string) bool {
-	return slices.ContainsFunc(probes, func(c *event.Compiled) bool {
-		return !c.Optional && slices.ContainsFunc(c.Halves(), func(h *event.Half) bool { return notLoaded(h.Symbol) == module })
-	})
+	there := func(c *event.Compiled) bool {
+		return slices.ContainsFunc(c.Halves(), func(h *event.Half) bool { return notLoaded(h.Symbol) == module })
+	}
+	elsewhere := slices.ContainsFunc(probes, func(c *event.Compiled) bool { return !c.Hidden && !there(c) })
+	return slices.ContainsFunc(probes, func(c *event.Compiled) bool { return (!c.Optional || !elsewhere) && there(c) })
 }
 
 // waits tells the user that a probe waits for a module, and which modules there
