@@ -5,7 +5,7 @@ RUN ?=
 FUZZTIME ?= 30s
 BENCH ?= decode one two
 
-.PHONY: all test test-all kernels-page test-dwarf vm demo fuzz bench lint man setup clean
+.PHONY: all test test-all kernels-page test-dwarf vm demo fuzz bench compare lint man setup clean
 
 all: skprobe
 
@@ -46,6 +46,10 @@ fuzz:
 # What skprobe costs, against its limits and its peers: see docs/performance.md.
 bench: setup
 	bench/run $(BENCH)
+
+# The tools for TCP connections beside those of bpftrace and libbpf-tools, which must be installed: see docs/compare.md.
+compare: setup
+	bench/run compare
 
 # gofmt, vet for each system that must compile, staticcheck.
 lint:
