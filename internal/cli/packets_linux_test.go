@@ -23,7 +23,7 @@ func TestWrite(t *testing.T) {
 			testkernel.NetNS(t)
 			capture := testkernel.NewCapture(t)
 			file := filepath.Join(t.TempDir(), "x.pcapng")
-			args := []string{"probe", "loopback_xmit skb:packet dev=dev->name length=skb->len", "-w", file, "--print", "--format", "json", "--pid", fmt.Sprint(os.Getpid())}
+			args := []string{"probe", "loopback_xmit skb:packet dev=dev->name length=skb->len", "-w", file, "--print", "--format", "json"}
 			most := 96
 			if snap > 0 {
 				args, most = append(args, "--snap", fmt.Sprint(snap)), snap
