@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -62,6 +63,25 @@ func (s *station) send(t *testing.T, frames []namedFrame) {
 	})
 }
 
+// quiet waits until nothing has come or gone for a while: a device that was
+// turned on tells its neighbours, on any CPU, where the order of that and of a
+// beginning is not the same for all who look.
+func (s *station) quiet(t *testing.T) {
+	t.Helper()
+	last, since := "", time.Now()
+	for end := since.Add(10 * time.Second); time.Since(since) < 700*time.Millisecond && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		s.Do(func() {
+			counters, err := os.ReadFile("/proc/thread-self/net/dev")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if now := string(counters); now != last {
+				last, since = now, time.Now()
+			}
+		})
+	}
+}
+
 // beginning is a frame after which a test begins: those before it were on their
 // way when skprobe, or the packet socket, was not ready.
 func beginning(from net.HardwareAddr) namedFrame {
@@ -94,6 +114,8 @@ func TestPacketTruth(t *testing.T) {
 				args = append(args, "--snap", fmt.Sprint(snap))
 			}
 			run := clitest.Start(t, args...)
+			a.quiet(t)
+			b.quiet(t)
 			a.send(t, []namedFrame{beginning(a.mac)})
 			b.send(t, []namedFrame{beginning(b.mac)})
 			src4, dst4, src6, dst6 := a.Addr4.AsSlice(), b.Addr4.AsSlice(), a.Addr6.AsSlice(), b.Addr6.AsSlice()
