@@ -123,9 +123,7 @@ func (c *Compiled) watch(shown int) *windows {
 			}
 		}
 	}
-	for _, cond := range c.only.conds {
-		d.add(c, c.fieldOf(cond.at), beyond)
-	}
+	d.addTests(c)
 	if c.socket >= 0 {
 		d.add(c, c.fieldOf(c.socket), beyond)
 	}
@@ -160,9 +158,7 @@ func (c *Compiled) narrow(s *steps, w *windows) {
 // testedIn tells on which windows the conditions of an event depend.
 func (c *Compiled) testedIn(w *windows) uint64 {
 	var d dependences
-	for _, cond := range c.only.conds {
-		d.add(c, c.fieldOf(cond.at), beyond)
-	}
+	d.addTests(c)
 	if d.always != 0 {
 		return everything
 	}
@@ -173,6 +169,13 @@ func (c *Compiled) testedIn(w *windows) uint64 {
 type dependences struct {
 	spans  []span
 	always uint64 // they depend on what lies elsewhere in each record
+}
+
+// addTests adds the bytes on which the conditions of an event depend.
+func (d *dependences) addTests(c *Compiled) {
+	for _, cond := range c.only.conds {
+		d.add(c, c.fieldOf(cond.at), beyond)
+	}
 }
 
 // add adds the bytes on which a field depends.

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -9,7 +8,6 @@ import (
 
 	"github.com/skprobe/skprobe/fetchargs"
 	"github.com/skprobe/skprobe/internal/callgraph"
-	"github.com/skprobe/skprobe/internal/ktype"
 )
 
 // graphPlaces are the places that were named, with what files stand for: source
@@ -80,13 +78,5 @@ func functionsOf(text string, types fetchargs.Types) ([]string, error) {
 		return nil, refused("", fmt.Errorf("%s: which functions a file has is not known here", text))
 	}
 	names, err := s.Functions(module, file)
-	var none *ktype.PlaceError
-	var noInfo *ktype.NoDebugInfoError
-	switch {
-	case errors.As(err, &none), errors.As(err, &noInfo):
-		return nil, &Error{Status: ExitRefused, Err: err}
-	case err != nil:
-		return nil, refused("", fmt.Errorf("%s: %w", text, err))
-	}
-	return names, nil
+	return names, unplaced(text, err)
 }

@@ -111,15 +111,23 @@ func findSpots(types fetchargs.Types, place ktype.Place) ([]ktype.Spot, error) {
 	if err != nil && strings.HasPrefix(place.Label, "re") {
 		err = fmt.Errorf("%w; where a function returns is %s%%return", err, place.Func)
 	}
+	if err := unplaced(place.String(), err); err != nil {
+		return nil, err
+	}
+	return spots, nil
+}
+
+// unplaced is the refusal of a place in the code that was not found; nil stays nil.
+func unplaced(place string, err error) error {
 	var none *ktype.PlaceError
 	var noInfo *ktype.NoDebugInfoError
 	switch {
+	case err == nil:
+		return nil
 	case errors.As(err, &none), errors.As(err, &noInfo):
-		return nil, &Error{Status: ExitRefused, Err: err}
-	case err != nil:
-		return nil, refused("", fmt.Errorf("%s: %w", place, err))
+		return &Error{Status: ExitRefused, Err: err}
 	}
-	return spots, nil
+	return refused("", fmt.Errorf("%s: %w", place, err))
 }
 
 // Spots finds a place as a probe has it in the code, with what lives there. It
