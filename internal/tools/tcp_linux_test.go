@@ -84,7 +84,8 @@ func (s *tcpSocket) isConnected() bool {
 	return err == nil
 }
 
-// unacked is how many segments the peer has not acknowledged.
+// unacked is how many segments the peer has not acknowledged; of a listening
+// socket it is how many connections wait to be accepted (tcp_get_info).
 func (s *tcpSocket) unacked() uint32 {
 	s.t.Helper()
 	info, err := unix.GetsockoptTCPInfo(s.fd, unix.IPPROTO_TCP, unix.TCP_INFO)

@@ -22,9 +22,9 @@ func TestTCPBacklog(t *testing.T) {
 	run := clitest.Start(t, "tcpbacklog", "--format", "json")
 	wire := listenWire(t)
 	l := listenTCP(t, loopback["inet"], 2)
-	for range 3 {
-		c := dial(t, l.local)
-		until(t, "there is a connection", c.isConnected)
+	for n := range uint32(3) {
+		dial(t, l.local)
+		until(t, "the connection is in the queue", func() bool { return l.unacked() == n+1 })
 	}
 	late := dial(t, l.local)
 	began := time.Now()
@@ -34,7 +34,8 @@ func TestTCPBacklog(t *testing.T) {
 		return len(syns) >= 3
 	})
 	l.accept()
-	until(t, "the client is heard", late.isConnected)
+	// The client is connected before its last packet has come.
+	until(t, "its connection is in the queue", func() bool { return l.unacked() == 3 })
 	took := time.Since(began)
 	syns = append(syns, synsOf(wire.segments(), late)...)
 	l.close()
@@ -158,8 +159,9 @@ func TestTCPBacklogQueues(t *testing.T) {
 // their last packets.
 func lateLastPacket(t *testing.T, wire *wire) []clitest.Event {
 	l := listenTCP(t, loopback["inet6"], 2)
-	for range 2 {
-		until(t, "there is a connection", dial(t, l.local).isConnected)
+	for n := range uint32(2) {
+		dial(t, l.local)
+		until(t, "the connection is in the queue", func() bool { return l.unacked() == n+1 })
 	}
 	a, b := dialDeaf(t, l.local), dialDeaf(t, l.local)
 	answers := 0
