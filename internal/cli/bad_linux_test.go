@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/skprobe/skprobe/internal/cli/clitest"
+	"github.com/skprobe/skprobe/internal/testkernel"
 )
 
 // badCase is a command line that cannot work.
@@ -50,6 +51,7 @@ func (c badCase) run(t *testing.T) {
 }
 
 func TestBadFlags(t *testing.T) {
+	testkernel.Alike(t)
 	needs(t)
 	for _, c := range []badCase{
 		{[]string{"udpp"}, 2, []string{`unknown command "udpp"`, `did you mean "udp"?`}},
@@ -91,6 +93,7 @@ func TestBadFlags(t *testing.T) {
 }
 
 func TestBadWhere(t *testing.T) {
+	testkernel.Alike(t)
 	needs(t)
 	for where, says := range map[string]string{
 		`rport ==`: `condition "rport ==": the condition ends too early`,
@@ -112,6 +115,7 @@ func TestBadWhere(t *testing.T) {
 }
 
 func TestBadProbe(t *testing.T) {
+	testkernel.Alike(t)
 	needs(t)
 	for _, c := range []badCase{
 		probeBad(2, "", "a function is needed"),
@@ -201,6 +205,7 @@ func suffixed(t *testing.T) (whole, base string) {
 
 // TestBadFiles gives files that are not what they should be.
 func TestBadFiles(t *testing.T) {
+	testkernel.Alike(t)
 	needs(t)
 	btf, err := os.ReadFile("/sys/kernel/btf/vmlinux")
 	if err != nil {

@@ -47,6 +47,7 @@ func TestCountPings(t *testing.T) {
 
 // TestCountProgram counts what a program and its children do, until it ends; with sums, histograms, and columns on request.
 func TestCountProgram(t *testing.T) {
+	testkernel.Alike(t)
 	needs(t)
 	testkernel.NetNS(t)
 	program := clitest.Link(t, "traffic")
@@ -95,6 +96,7 @@ map[count:1 family:inet rport:10 sum_size:40]`)
 
 // TestCountEvery shows rows on time, whether something happens or not, and every event in one of them.
 func TestCountEvery(t *testing.T) {
+	testkernel.Alike(t)
 	needs(t)
 	testkernel.NetNS(t)
 	const every = 500 * time.Millisecond
@@ -137,6 +139,7 @@ func TestCountEvery(t *testing.T) {
 
 // TestCountManyKeys counts a thousand destinations at the full rate, and loses none.
 func TestCountManyKeys(t *testing.T) {
+	testkernel.Alike(t)
 	needs(t)
 	testkernel.NetNS(t)
 	const ports, rounds = 1000, 20
@@ -190,6 +193,7 @@ func TestCountDuration(t *testing.T) {
 }
 
 func TestBadCounts(t *testing.T) {
+	testkernel.Alike(t)
 	needs(t)
 	for _, c := range []badCase{
 		udpBad(2, `--count-by: no field "rprt" here; did you mean rport?`, "--count-by", "comm,rprt"),

@@ -146,6 +146,7 @@ func isStatic(t *testing.T, file string) bool {
 }
 
 func TestBadUser(t *testing.T) {
+	testkernel.Alike(t)
 	needsUser(t)
 	self, err := os.Executable()
 	if err != nil {
