@@ -34,22 +34,31 @@ func TestQdisc(t *testing.T) {
 	})
 	run := clitest.Start(t, "qdisc", "--format", "json")
 	k := newTalk(t)
-	const sent = 10
+	sent := 0
 	var stats []struct {
-		Drops  int
-		Handle string
+		Drops, Qlen int
+		Handle      string
 	}
-	a.Do(func() {
-		s := k.socket(unix.AF_INET, "") // not connected: that nobody listens is no error for it
-		for range sent {
-			if err := unix.Sendto(s.fd, make([]byte, 1000), 0, s.sockaddr(netip.AddrPortFrom(b.Addr4, 9))); err != nil {
-				t.Fatal(err)
-			}
-		}
-		time.Sleep(500 * time.Millisecond) // 1,042 bytes take 42 ms
+	look := func() {
+		t.Helper()
 		if err := json.Unmarshal([]byte(tc("-s", "-j", "qdisc", "show", "dev", a.Dev)), &stats); err != nil || len(stats) == 0 {
 			t.Fatal(err)
 		}
+	}
+	a.Do(func() {
+		s := k.socket(unix.AF_INET, "") // not connected: that nobody listens is no error for it
+		// The queue has room for four, and one leaves it every 42 ms: a guest that is slow sends no faster at times.
+		until(t, "some are dropped", func() bool {
+			for range 10 {
+				if err := unix.Sendto(s.fd, make([]byte, 1000), 0, s.sockaddr(netip.AddrPortFrom(b.Addr4, 9))); err != nil {
+					t.Fatal(err)
+				}
+				sent++
+			}
+			look()
+			return stats[0].Drops > 0
+		})
+		until(t, "the queue is empty", func() bool { look(); return stats[0].Qlen == 0 })
 	})
 	events := run.Stop().OK().Events()
 
