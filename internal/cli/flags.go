@@ -116,9 +116,9 @@ func (p portList) Set(s string) error {
 func (f *runFlags) register(fs *pflag.FlagSet, letters map[string]string) {
 	fs.IntSliceVarP(&f.pids, "pid", "p", nil, "only this process, its threads and the children it makes from now on (`PID`,…)")
 	fs.StringVar(&f.comm, "comm", "", "only processes of this `NAME`")
-	fs.VarP(portList{&f.port}, "port", letters["port"], "only this port, of either end (,…)")
-	fs.VarP(portList{&f.lport}, "lport", letters["lport"], "only this local port (,…)")
-	fs.VarP(portList{&f.rport}, "rport", letters["rport"], "only this remote port (,…)")
+	fs.VarP(portList{&f.port}, "port", letters["port"], "only this port, of either end (`PORT`,…)")
+	fs.VarP(portList{&f.lport}, "lport", letters["lport"], "only this local port (`PORT`,…)")
+	fs.VarP(portList{&f.rport}, "rport", letters["rport"], "only this remote port (`PORT`,…)")
 	fs.StringSliceVar(&f.addr, "addr", nil, "only this address or network, of either end (`CIDR`,…)")
 	fs.BoolVarP(&f.inet, "ipv4", "4", false, "only IPv4")
 	fs.BoolVarP(&f.inet6, "ipv6", "6", false, "only IPv6")

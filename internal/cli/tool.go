@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -102,10 +103,13 @@ func selected(only map[string]*bool) func(*event.Source) bool {
 func toolHelp(t *event.Tool) string {
 	var b strings.Builder
 	b.WriteString(t.Long + "\n\nEvents:\n")
-	for _, e := range t.Events {
-		if !e.Hidden {
-			fmt.Fprintf(&b, "  %-14s %s\n", e.Name, e.Short)
-		}
+	shown := slices.DeleteFunc(slices.Clone(t.Events), func(e event.Source) bool { return e.Hidden })
+	width := 14
+	for _, e := range shown {
+		width = max(width, len(e.Name))
+	}
+	for _, e := range shown {
+		fmt.Fprintf(&b, "  %-*s %s\n", width, e.Name, e.Short)
 	}
 	for _, as := range t.Aliases {
 		fmt.Fprintf(&b, "\n%s is the same as %s.\n", as.Name, strings.Join(append([]string{t.Name}, as.Args...), " "))

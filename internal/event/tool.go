@@ -234,7 +234,7 @@ func (f *Field) columns(fn func(name, help, expr string)) {
 		if name != "" && f.Name != "" {
 			name = f.Name + "_" + name
 		}
-		if name != "" && !part.OnRequest {
+		if name != "" && !part.OnRequest && !pick.Hidden {
 			fn(name, pick.Help, part.Expr)
 		}
 	}
