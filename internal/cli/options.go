@@ -56,12 +56,13 @@ func (o toolOptions) on(name string) bool {
 // apply does what else the options stand for.
 func (o toolOptions) apply(t *event.Tool, fs *pflag.FlagSet, cfg *session.Config) error {
 	cfg.Settings = event.Settings{}
-	var off []string // events of options that are not given
+	var off []string // events of options that are not given, and those that options leave out
 	for _, opt := range t.Options {
 		value, on := o[opt.Name].String(), o.on(opt.Name)
 		if on {
 			cfg.Settings[opt.Name] = value
 			cfg.Columns = append(cfg.Columns, opt.Columns...)
+			off = append(off, opt.Without...)
 			if cfg.Counting != nil && slices.Equal(cfg.Counting.By, opt.CountBy) {
 				cfg.Counting.Some = true
 			}

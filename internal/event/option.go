@@ -14,6 +14,8 @@ type Option struct {
 	Default string
 	// Events are probed only with the option: [Source.Name].
 	Events []string
+	// Without are events that are not probed with the option.
+	Without []string
 	// Columns that are fetched only on request are requested by it, and others
 	// are then in the table.
 	Columns []string

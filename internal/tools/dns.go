@@ -18,14 +18,17 @@ shown at the end, or after 30 s.
 The messages are taken from what processes send and receive, over UDP and TCP
 (from Linux 5.0 on), so it does not matter with which library, or with none, a
 program asks. Port 53 is looked at, or those that --port gives; --mdns adds
-multicast DNS and LLMNR.`,
+multicast DNS and LLMNR. What --udp leaves out costs most on a host that moves
+much over TCP.`,
 	Example: `# Names that are asked for most, and those that take longest
 skprobe dns --count-by name --hist latency_ms --where 'role == "client"'`,
-	Cost:  "about 3 µs for each datagram that any process sends or receives, and 9 µs for each send and each receipt over TCP",
+	Cost:  "about 3 µs for each datagram that any process sends or receives, and, without --udp, 9 µs for each send and each receipt over TCP",
 	Ports: []uint16{53},
 	Options: []event.Option{
 		{Name: "mdns", Help: "also multicast DNS and LLMNR: ports 5353 and 5355", Ports: []uint16{5353, 5355}},
 		{Name: "queries", Help: "show questions too, when they are asked", Events: []string{"dns.query"}},
+		{Name: "udp", Help: "only over UDP: nothing is probed where processes send and receive over TCP",
+			Without: []string{"dns.tcp_sent", "dns.tcp_reading", "dns.tcp_received", "dns.tcp_read"}},
 	},
 	Events: []event.Source{
 		{Name: "dns.query", Short: "a question is asked (--queries)"},

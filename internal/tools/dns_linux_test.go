@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,6 +118,18 @@ func TestDNSOverTCP(t *testing.T) {
 	}
 	lost := dig(t, "+tcp", "-p", "5300", "@127.0.0.1", "lost.example.test")
 	events := run.Stop().OK().Events()
+
+	run = clitest.Start(t, "dns", "--udp", "--format", "json", "-v")
+	start("dig", "+tcp", "+short", "@127.0.0.1", "left-out.example.test")
+	start("dig", "+short", "@127.0.0.1", "datagram.example.test")
+	udp := run.Stop().OK()
+	if strings.Contains(udp.Stderr, "tcp_sendmsg") || strings.Contains(udp.Stderr, "tcp_cleanup_rbuf") {
+		t.Errorf("with --udp TCP is probed too:\n%s", udp.Stderr)
+	}
+	one(t, "over UDP", udp.Events(), clitest.Event{"event": "dns.answer", "role": "client", "proto": "udp", "name": "datagram.example.test"})
+	if found := clitest.Select(udp.Events(), clitest.Event{"proto": "tcp"}); len(found) > 0 {
+		t.Errorf("with --udp: %v", found)
+	}
 	if clitest.Calibrated() { // struct iov_iter is not measured
 		if len(events) > 0 {
 			t.Errorf("%v", events)
