@@ -89,6 +89,7 @@ skprobe tcpconnect --failed --aborted --pending`,
 		},
 	},
 	Options: []event.Option{
+		{Name: "count-flows", Letter: "c", Help: "show only how many there were to each peer and port, at the end", Args: []string{"count-by=laddr,raddr,rport"}},
 		{Name: "print-uid", Letter: "U", Help: "show the user whose the socket is", Columns: []string{"uid"}},
 		{Name: "uid", Letter: "u", Takes: true, Help: "only sockets of this user (`UID`)", Columns: []string{"uid"}, Where: uidIs},
 		{Name: "dns", Letter: "d", Help: "show for which name the address was looked up before, from the DNS answers of port 53", Events: []string{dnsAnswers}, Columns: []string{"name"}},
