@@ -21,6 +21,7 @@ type place struct {
 	off    int // bytes from its start
 	size   int
 	str    bool
+	rest   bool
 	source Ref
 	fixed  []byte // the value itself, where it is a constant
 }

@@ -60,6 +60,8 @@ func (p *Planner) Value(ref Ref, size int) (Slot, error) {
 		size = ref.Size()
 	}
 	switch {
+	case ref.recordedRest:
+		size = 0
 	case size <= 0:
 		return 0, fmt.Errorf("%w: %q is %s, whose size is not known", ErrNoType, ref.Expr, ref.Type)
 	case !ref.lvalue && size > min(8, ref.Size()):

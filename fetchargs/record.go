@@ -29,6 +29,7 @@ type slot struct {
 	off, size int
 	chain     uint8
 	str       bool
+	rest      bool
 	fixed     []byte
 }
 
@@ -58,6 +59,11 @@ func (plan *Plan) Layout(places []ArgPlace) (*Layout, error) {
 	for _, pl := range plan.places {
 		if pl.fixed != nil {
 			l.slots = append(l.slots, slot{size: pl.size, fixed: pl.fixed})
+			continue
+		}
+		if pl.rest {
+			l.Size = max(l.Size, pl.off)
+			l.slots = append(l.slots, slot{off: pl.off, rest: true})
 			continue
 		}
 		if pl.arg == recorded {
@@ -145,13 +151,21 @@ func (l *Layout) Bytes(record []byte, present uint64, s Slot) []byte {
 		return sl.fixed
 	case sl.str:
 		return text(record, sl.off)
+	case sl.rest:
+		if len(record) <= sl.off {
+			return nil
+		}
+		return record[sl.off:len(record):len(record)]
 	}
 	return record[sl.off : sl.off+sl.size : sl.off+sl.size]
 }
 
 // IsText reports whether a value is text, which lies in another place in each
-// record, or a constant, which lies in none. All others are always in the same.
-func (l *Layout) IsText(s Slot) bool { return l.slots[s].str || l.slots[s].fixed != nil }
+// record, the rest of a record, whose end does, or a constant, which lies in
+// none. All others are always in the same.
+func (l *Layout) IsText(s Slot) bool {
+	return l.slots[s].str || l.slots[s].rest || l.slots[s].fixed != nil
+}
 
 // Place returns where a value that is no text lies in each record.
 func (l *Layout) Place(s Slot) (off, size int) { return l.slots[s].off, l.slots[s].size }

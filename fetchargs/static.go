@@ -15,6 +15,9 @@ type RecordField struct {
 	Offset int // bytes from the start of the record
 	// Text: the field says where in the record a text lies (__data_loc).
 	Text bool
+	// Rest: the field is all that a record has from Offset on, which may be
+	// nothing. Its Type has no size.
+	Rest bool
 }
 
 // recordField finds a field of a static tracepoint.
@@ -25,7 +28,7 @@ func (r *resolver) recordField(n nameNode) (Ref, error) {
 		if r.t.Fetched {
 			return r.fetched(n, f)
 		}
-		return Ref{base: Base{Kind: Recorded, Name: f.Name, Num: int64(f.Offset)}, Type: f.Type, lvalue: true, recordedText: f.Text}, nil
+		return Ref{base: Base{Kind: Recorded, Name: f.Name, Num: int64(f.Offset)}, Type: f.Type, lvalue: true, recordedText: f.Text, recordedRest: f.Rest}, nil
 	}
 	var names []string
 	for _, f := range r.t.Record {
@@ -69,7 +72,7 @@ func (ref Ref) checkRecorded() error {
 
 // place is where a recorded value lies.
 func (r read) place() place {
-	return place{arg: recorded, off: int(r.ref.base.Num + r.ref.off), size: r.size, str: r.str, source: r.ref}
+	return place{arg: recorded, off: int(r.ref.base.Num + r.ref.off), size: r.size, str: r.str, rest: r.ref.recordedRest, source: r.ref}
 }
 
 // recorded stands for the argument of a place that has none: its offset is that

@@ -43,7 +43,32 @@ func TestRecorded(t *testing.T) {
 	if _, err := NewPlanner(Dialect53).Value(ref, 0); !errors.Is(err, ErrFollows) || !errors.Is(err, ErrNotFetchable) {
 		t.Errorf("follow a recorded pointer: %v", err)
 	}
+	static.Record = append(static.Record, RecordField{Name: "rest", Type: &Type{Kind: Int, Name: "unsigned long"}, Offset: 28, Rest: true})
+	if ref, err = resolve(&static, "rest"); err != nil {
+		t.Fatal(err)
+	}
 	planner := NewPlanner(Dialect53)
+	slot, err := planner.Value(ref, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := planner.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	layout, err := plan.Layout(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range map[int]string{28: "", 29: "a", 36: "aaaaaaaa"} {
+		if rest := layout.Bytes([]byte(strings.Repeat("a", n)), 1, slot); string(rest) != want || (rest == nil) != (want == "") {
+			t.Errorf("the rest of %d bytes: %q, want %q", n, rest, want)
+		}
+	}
+	if _, err := layout.Present(make([]byte, 27)); err == nil {
+		t.Error("a record that ends before the rest begins")
+	}
+	planner = NewPlanner(Dialect53)
 	text, err := resolve(&probe, "name")
 	if err != nil {
 		t.Fatal(err)

@@ -135,7 +135,7 @@ func openTracefs(sources []Source, o ReaderOptions) (rings, error) {
 	}
 	cfg := tracering.Config{
 		FS: sources[0].Probe.fs, Pids: o.PIDs, Inherit: o.Inherit, EnableOnExec: o.EnableOnExec,
-		Stack: o.Stack, Latency: o.Latency, Size: o.RingSize, Batch: o.Batch, Tracer: o.Tracer, Traced: o.Traced,
+		Stack: o.Stack, Latency: o.Latency, Size: o.RingSize, Batch: o.Batch, Tracer: o.Tracer, Traced: o.Traced, TracedArgs: o.TracedArgs,
 		Every: o.Every, Tick: o.Tick,
 	}
 	for _, s := range sources {

@@ -42,6 +42,8 @@ type ReaderOptions struct {
 	// ftrace, which only Tracefs reads.
 	Tracer string
 	Traced []string
+	// TracedArgs has function_graph record arguments too (6.15).
+	TracedArgs bool
 	// Stack adds the kernel's call chain to each record.
 	Stack bool
 	// UserStack adds that of the program, as far as its frame pointers lead;

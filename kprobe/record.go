@@ -11,7 +11,7 @@ import (
 // of structs and enums as types has them. An enum that it does not have is known by the names of the event's print format.
 func RecordFields(format *tracefs.Format, types fetchargs.Types) []fetchargs.RecordField {
 	var fields []fetchargs.RecordField
-	for _, f := range format.Fields {
+	for i, f := range format.Fields {
 		if strings.HasPrefix(f.Name, "common_") {
 			continue
 		}
@@ -32,7 +32,8 @@ func RecordFields(format *tracefs.Format, types fetchargs.Types) []fetchargs.Rec
 		default:
 			t = namedType(t, format, &f)
 		}
-		fields = append(fields, fetchargs.RecordField{Name: f.Name, Type: t, Offset: f.Offset, Text: f.DataLoc})
+		fields = append(fields, fetchargs.RecordField{Name: f.Name, Type: t, Offset: f.Offset, Text: f.DataLoc,
+			Rest: i == len(format.Fields)-1 && f.Array < 0 && f.Size == 0 && !f.DataLoc && !f.RelLoc})
 	}
 	return fields
 }

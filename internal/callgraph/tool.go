@@ -20,8 +20,7 @@ type Options struct {
 	// Root, if not "", shows only calls of this function and what is below
 	// them.
 	Root string
-	// Values, if not nil, has arguments and results shown, which needs
-	// probes.
+	// Values, if not nil, has arguments and results shown.
 	Values *Values
 }
 
@@ -67,8 +66,14 @@ const (
 	leaveName = "leave"
 )
 
+// The tracer's records.
+const (
+	EntryRecord  = "ftrace:funcgraph_entry"
+	ReturnRecord = "ftrace:funcgraph_exit"
+)
+
 // Traced is the tool that reads what the function_graph tracer records of all
-// functions that it is set to.
+// functions that it is set to. Its records must have the values that are asked for.
 func Traced(o Options) *event.Tool {
 	address := event.Field{Name: "func", Expr: "func", Kind: event.Hex, Hidden: true}
 	times := []event.Field{
@@ -76,8 +81,8 @@ func Traced(o Options) *event.Tool {
 		{Name: "rettime", Expr: "rettime", Kind: event.Uint, Hidden: true, Optional: true},
 	}
 	return tool(o, byAddress,
-		event.Source{Name: enterName, Hidden: true, Probes: []event.Probe{{Tracepoint: "ftrace:funcgraph_entry", Fields: append(columns(o), address)}}},
-		event.Source{Name: leaveName, Hidden: true, Probes: []event.Probe{{Tracepoint: "ftrace:funcgraph_exit", Fields: append(times, address)}}})
+		event.Source{Name: enterName, Hidden: true, Probes: []event.Probe{{Tracepoint: EntryRecord, Fields: append(append(columns(o), address), o.Values.atTracedEntry()...)}}},
+		event.Source{Name: leaveName, Hidden: true, Probes: []event.Probe{{Tracepoint: ReturnRecord, Fields: append(append(times, address), o.Values.atTracedReturn()...)}}})
 }
 
 // A Place is what was named: a function, a pattern of functions, or what stands

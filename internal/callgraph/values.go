@@ -1,6 +1,7 @@
 package callgraph
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,9 +10,9 @@ import (
 	"github.com/skprobe/skprobe/internal/event"
 )
 
-// Values are arguments and results of calls. They are fetched from registers, the
-// same for all functions, so that these can share a definition; what is in them
-// tells the function's prototype.
+// Values are arguments and results of calls: registers, of which the function's
+// prototype tells what is in them. Probes fetch them, the same for all functions, so that
+// these can share a definition; the tracer has some of them in its records.
 type Values struct {
 	Args, Retval bool
 	Arch         fetchargs.Arch
@@ -24,6 +25,7 @@ const (
 	argsColumn   = "args"
 	retvalColumn = "retval"
 	rawRetval    = "raw_retval"
+	rawArgs      = "raw_args"
 )
 
 // most is how many arguments are fetched.
@@ -95,11 +97,35 @@ func (v *Values) atReturn() []event.Field {
 	return []event.Field{{Name: rawRetval, Expr: resultRegister[v.Arch], Kind: event.Hex, Hidden: true}}
 }
 
+// What the tracer records: with its option funcgraph-args (6.15) the registers of arguments at
+// the end of an entry, and where the kernel is built with CONFIG_FUNCTION_GRAPH_RETVAL
+// (6.5) the result (kernel/trace/trace_entries.h).
+const (
+	TracedArgs   = "args"
+	TracedRetval = "retval"
+)
+
+// atTracedEntry and atTracedReturn are what is taken from the tracer's records.
+func (v *Values) atTracedEntry() []event.Field {
+	if v == nil || !v.Args {
+		return nil
+	}
+	return []event.Field{{Name: rawArgs, Expr: TracedArgs, Kind: event.Bytes, Hidden: true}}
+}
+
+func (v *Values) atTracedReturn() []event.Field {
+	if v == nil || !v.Retval {
+		return nil
+	}
+	return []event.Field{{Name: rawRetval, Expr: TracedRetval, Kind: event.Hex, Hidden: true}}
+}
+
 // A reader takes values from events. The zero one finds none.
 type reader struct {
 	of           *Values
 	args, retval int // columns
 	rawArgs      [most]int
+	together     int // all arguments, one register after the other
 	rawRetval    int
 	prototypes   map[string]*fetchargs.Type
 }
@@ -108,7 +134,7 @@ func (v *Values) reader(s *event.Schema) reader {
 	if v == nil {
 		return reader{}
 	}
-	r := reader{of: v, args: s.Index(argsColumn), retval: s.Index(retvalColumn), rawRetval: s.Index(rawRetval), prototypes: map[string]*fetchargs.Type{}}
+	r := reader{of: v, args: s.Index(argsColumn), retval: s.Index(retvalColumn), rawRetval: s.Index(rawRetval), together: s.Index(rawArgs), prototypes: map[string]*fetchargs.Type{}}
 	for i := range r.rawArgs {
 		r.rawArgs[i] = s.Index(rawArg(i))
 	}
@@ -132,6 +158,24 @@ func (r *reader) prototype(function string) *fetchargs.Type {
 	return t
 }
 
+// register is what was in the one of an argument.
+func (r *reader) register(i int, ev *event.Event) (uint64, bool) {
+	if i >= most {
+		return 0, false
+	}
+	if all := ev.Value(r.together); all != nil {
+		if len(all.Text) < 8*(i+1) {
+			return 0, false
+		}
+		return binary.LittleEndian.Uint64(all.Text[8*i:]), true
+	}
+	v := ev.Value(r.rawArgs[i])
+	if v == nil {
+		return 0, false
+	}
+	return v.Num, true
+}
+
 // arguments are those of a call, as C would name them.
 func (r *reader) arguments(function string, ev *event.Event) string {
 	if r.of == nil || !r.of.Args {
@@ -146,11 +190,8 @@ func (r *reader) arguments(function string, ev *event.Event) string {
 		if i > 0 {
 			b.WriteByte(' ')
 		}
-		var v *event.Value
-		if i < most {
-			v = ev.Value(r.rawArgs[i])
-		}
-		if kind := m.Type.Kind; v == nil || kind == fetchargs.Struct || kind == fetchargs.Union || kind == fetchargs.Float {
+		n, known := r.register(i, ev)
+		if kind := m.Type.Kind; !known || kind == fetchargs.Struct || kind == fetchargs.Union || kind == fetchargs.Float {
 			b.WriteString("…") // on the stack, or by value: it and what follows is not certain
 			break
 		}
@@ -158,7 +199,7 @@ func (r *reader) arguments(function string, ev *event.Event) string {
 		if name == "" {
 			name = "arg" + strconv.Itoa(i+1)
 		}
-		b.WriteString(name + "=" + spell(m.Type, v.Num))
+		b.WriteString(name + "=" + spell(m.Type, n))
 	}
 	return b.String()
 }

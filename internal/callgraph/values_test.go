@@ -1,6 +1,8 @@
 package callgraph
 
 import (
+	"encoding/binary"
+	"fmt"
 	"testing"
 
 	"github.com/skprobe/skprobe/fetchargs"
@@ -56,5 +58,67 @@ func TestValues(t *testing.T) {
 	}
 	if text := string(retval.Append(nil, &event.Value{Num: ^uint64(21)})); text != "-EINVAL" && text != "EINVAL" {
 		t.Error(text)
+	}
+}
+
+// TestTracedValues takes them from records of the tracer, as kernels with both lay
+// them out (kernel/trace/trace_entries.h, 6.15 with CONFIG_FUNCTION_GRAPH_RETVAL): the entry
+// ends with as many registers as the architecture has for arguments, or with none.
+func TestTracedValues(t *testing.T) {
+	number := func(size int, signed bool) *fetchargs.Type {
+		return &fetchargs.Type{Kind: fetchargs.Int, Name: "number", Size: size, Signed: signed}
+	}
+	long := number(8, false)
+	send := fetchargs.FuncOf("send", []fetchargs.Member{{Name: "fd", Type: number(4, true)}, {Name: "len", Type: long}}, number(4, true))
+	k := event.Kernel{Arch: fetchargs.AMD64, Symbol: func(dst []byte, _ uint64) []byte { return append(dst, "send+0x0"...) },
+		Tracepoint: func(name string) ([]fetchargs.RecordField, error) {
+			return map[string][]fetchargs.RecordField{
+				EntryRecord: {{Name: "func", Type: long, Offset: 8}, {Name: "depth", Type: long, Offset: 16}, {Name: TracedArgs, Type: number(0, false), Offset: 24, Rest: true}},
+				ReturnRecord: {{Name: "func", Type: long, Offset: 8}, {Name: TracedRetval, Type: long, Offset: 16}, {Name: "depth", Type: number(4, false), Offset: 24},
+					{Name: "overrun", Type: number(4, false), Offset: 28}, {Name: "calltime", Type: long, Offset: 32}, {Name: "rettime", Type: long, Offset: 40}},
+			}[name], nil
+		}}
+	options := Options{Values: &Values{Args: true, Retval: true, Arch: k.Arch, Prototype: func(string) *fetchargs.Type { return send }}}
+	p, err := event.Compile(Traced(options), nil, nil, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := func(words ...uint64) (b []byte) {
+		for _, w := range words {
+			b = binary.LittleEndian.AppendUint64(b, w)
+		}
+		return b
+	}
+	const header, addr = 7 << 32, 0xffffffff81000000
+	entries := map[string][]byte{
+		"fd=-1 len=100": record(header, addr, 0, 0xffffffff, 100, 3, 4, 5, 6),
+		"fd=-1 …":       record(header, addr, 0, 0xffffffff),
+		"…":             record(header, addr, 0),
+	}
+	for want, entry := range entries {
+		tr := newTrees(&p.Schema, options, byAddress(&p.Schema))
+		var got []string
+		for i, record := range [][]byte{entry, record(header, addr, 0xffffffea, 0, 10, 30)} {
+			c, ev := p.Probes[i], p.NewEvent()
+			if err := c.Build(""); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Entry.Bind(nil); err != nil {
+				t.Fatal(err)
+			}
+			ev.TID, ev.Mono = 7, uint64(100+i)
+			if ok, err := c.Decode(c.Entry, 7, record, ev); !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+			if err := tr.Event(ev, func(ev *event.Event) error {
+				got = append(got, fmt.Sprintf("%s = %d, %d ns", ev.Value(p.Schema.Column(argsColumn)).Text, int64(ev.Value(p.Schema.Column(retvalColumn)).Num), ev.Value(p.Schema.Column(durationColumn)).Num))
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if want += " = -22, 20 ns"; len(got) != 1 || got[0] != want {
+			t.Errorf("%q, want %s", got, want)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -207,6 +208,11 @@ func TestGraphValues(t *testing.T) {
 	needs(t)
 	testkernel.NetNS(t)
 	fd := udpSocket(t, unix.AF_INET)
+	if err := testkernel.Since("7.0")(); err == nil {
+		graphTracedArgs(t, fd)
+	} else {
+		badCase{[]string{"graph", "udp_sendmsg", "--args", "--method", "tracer", "--duration", "1ns"}, 3, []string{"function_graph tracer"}}.run(t)
+	}
 	r := clitest.Start(t, "graph", "--args", "--retval", "--format", "json", "udp_sendmsg", "ip_make_skb", "--pid", fmt.Sprint(os.Getpid()))
 	if err := unix.Sendto(fd, make([]byte, 123), 0, discard4); err != nil {
 		t.Fatal(err)
@@ -232,5 +238,49 @@ func TestGraphValues(t *testing.T) {
 	if seen["sent"] != 1 || seen["too long"] != 1 || seen["made"] != 1 {
 		t.Errorf("%v: %s", seen, r.Stdout())
 	}
-	badCase{[]string{"graph", "udp_sendmsg", "--retval", "--method", "tracer"}, 2, []string{"need probes"}}.run(t)
+	// Debian builds kernels without results in the records of the tracer.
+	badCase{[]string{"graph", "udp_sendmsg", "--retval", "--method", "tracer", "--duration", "1ns"}, 3, []string{"function_graph tracer"}}.run(t)
+}
+
+// graphTracedArgs shows the arguments that the tracer records, which has its options for itself.
+func graphTracedArgs(t *testing.T, fd int) {
+	before := topTracer(t) + tracerOptions(t)
+	r := clitest.Start(t, "graph", "--args", "-v", "--method", "tracer", "--format", "json", "udp_sendmsg", "ip_make_skb", "--pid", fmt.Sprint(os.Getpid()))
+	if err := unix.Sendto(fd, make([]byte, 123), 0, discard4); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	events := r.Stop().OK().Events()
+	for _, e := range events {
+		args, _ := e["args"].(string)
+		switch {
+		case e["function"] == "udp_sendmsg" && strings.HasPrefix(args, "sk=0xff") && strings.Contains(args, " msg=0xff") && strings.HasSuffix(args, " len=123"):
+			seen["sent"]++
+		case e["function"] == "ip_make_skb" && strings.HasPrefix(args, "sk=0xff") && strings.Contains(args, " length=131 ") && e["caller"] == "udp_sendmsg":
+			seen["made"]++
+		}
+	}
+	if seen["sent"] != 1 || seen["made"] != 1 {
+		t.Errorf("%v: %v", seen, events)
+	}
+	if after := topTracer(t) + tracerOptions(t); after != before {
+		t.Errorf("the system's tracer was %s, and is %s", before, after)
+	}
+}
+
+// tracerOptions are those of the system's function_graph tracer.
+func tracerOptions(t *testing.T) string {
+	files, err := filepath.Glob("/sys/kernel/tracing/options/funcgraph-*")
+	if err != nil || files == nil {
+		t.Fatal(files, err)
+	}
+	var all strings.Builder
+	for _, file := range files {
+		value, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&all, "%s %s", filepath.Base(file), value)
+	}
+	return all.String()
 }

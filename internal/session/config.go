@@ -32,7 +32,7 @@ type Graph struct {
 	// Places are functions, or patterns of functions.
 	Places []string
 	Method string // one of GraphMethods
-	// Args and Retval show arguments and results, by probes.
+	// Args and Retval show arguments and results.
 	Args, Retval bool
 	callgraph.Options
 }

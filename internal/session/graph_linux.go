@@ -36,13 +36,8 @@ func (cfg *Config) graphed(tfs *tracefs.FS, types fetchargs.Types) (*Config, err
 		}}
 	}
 	var why error
-	if options.Values != nil {
-		why = errors.New("arguments and results are fetched by probes")
-		if g.Method == GraphTracer {
-			return nil, usage("--args and --retval need probes, not --method tracer")
-		}
-	} else if g.Method != GraphProbes {
-		if why = done.trace(places, tfs, types); why == nil {
+	if g.Method != GraphProbes {
+		if why = done.trace(places, options, tfs, types); why == nil {
 			return &done, nil
 		}
 		switch {
@@ -65,7 +60,7 @@ func (cfg *Config) graphed(tfs *tracefs.FS, types fetchargs.Types) (*Config, err
 
 // trace makes it a run of the function_graph tracer. An [*Error] is about the
 // places, any other says that the tracer cannot be had.
-func (cfg *Config) trace(places []callgraph.Place, tfs *tracefs.FS, types fetchargs.Types) error {
+func (cfg *Config) trace(places []callgraph.Place, options callgraph.Options, tfs *tracefs.FS, types fetchargs.Types) error {
 	switch {
 	case cfg.Backend == kprobe.Perf.String():
 		return errors.New("perf cannot read the function_graph tracer")
@@ -75,7 +70,10 @@ func (cfg *Config) trace(places []callgraph.Place, tfs *tracefs.FS, types fetcha
 	if err := canTrace(tfs, callTracer); err != nil {
 		return err
 	}
-	cfg.Tool = callgraph.Traced(cfg.Graph.Options)
+	if err := cfg.Graph.canTraceValues(tfs); err != nil {
+		return err
+	}
+	cfg.Tool = callgraph.Traced(options)
 	c := &chooser{types: types, symbols: true, wait: true}
 	for _, place := range places {
 		src, err := place.Source()

@@ -177,6 +177,7 @@ func (r *run) open(child *program) error {
 	r.family = o.Family != nil
 	if r.cfg.traced != nil {
 		o.Tracer, o.Traced, o.Backend = callTracer, tracerFilters(r.cfg.traced), kprobe.Tracefs
+		o.TracedArgs = r.cfg.Graph.Args
 	} else if filters := r.attached.traced.filters; filters != nil {
 		o.Tracer, o.Traced, o.Backend = entryTracer, tracerFilters(filters), kprobe.Tracefs
 	}

@@ -46,12 +46,14 @@ type Config struct {
 	Stack bool
 	// Tracer, if not "", makes records of the functions Traced, or of patterns of them: function, or function_graph (6.11). They are events of
 	// the group ftrace.
-	Tracer  string
-	Traced  []string
-	Latency time.Duration
-	Batch   func() error
-	Every   time.Duration
-	Tick    func(time uint64) error
+	Tracer string
+	Traced []string
+	// TracedArgs has function_graph record arguments too, where the instance has options/funcgraph-args (6.15).
+	TracedArgs bool
+	Latency    time.Duration
+	Batch      func() error
+	Every      time.Duration
+	Tick       func(time uint64) error
 }
 
 // Event is one event: dynamic or static.

@@ -22,7 +22,10 @@ func (r *Rings) trace() error {
 		}
 		return err
 	}
-	return r.instance.Set("current_tracer", r.cfg.Tracer)
+	if err := r.instance.Set("current_tracer", r.cfg.Tracer); err != nil || !r.cfg.TracedArgs {
+		return err
+	}
+	return r.instance.Set("options/funcgraph-args", "1") // not before: at first (6.15) this set the tracer too
 }
 
 // limitTracer limits the tracer to the threads asked for and to what they make, where the kernel can; what it traces all the same is left
