@@ -111,6 +111,9 @@ func TestProbePatterns(t *testing.T) {
 	if probed < 1 || matched <= probed || !strings.Contains(refused, "cannot give len") {
 		t.Errorf("%d of %d: %s", probed, matched, res.Stderr)
 	}
+	if strings.Contains(res.Stderr, "cannot be had") {
+		t.Errorf("more than one line for what a pattern cannot have: %s", res.Stderr)
+	}
 	// Functions of one pattern share a definition where the kernel can do that.
 	events := map[string]int{}
 	for _, line := range definitions {

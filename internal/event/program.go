@@ -44,7 +44,8 @@ type Program struct {
 	Probes []*Compiled
 	// Skipped are optional probes that this kernel cannot have, and why.
 	Skipped []*SkipError
-	// Without are those of them with which all of an event's probes went.
+	// Without are those of them with which all of an event's probes went, other
+	// than of places that a pattern stands for.
 	Without []error
 	// Missing are fields that cannot be found in this kernel's layouts:
 	// [*FieldError]. Their columns are absent, and so are those that would be
@@ -89,7 +90,7 @@ func Compile(t *Tool, want func(*Source) bool, columns []string, k Kernel) (*Pro
 				break
 			}
 		}
-		if len(p.Probes) == n && !src.Hidden && len(p.Skipped) > skipped {
+		if len(p.Probes) == n && !src.Hidden && src.Of == "" && len(p.Skipped) > skipped {
 			p.Without = append(p.Without, p.Skipped[skipped])
 		}
 		if (len(p.Probes) > n || len(src.Probes) == 0) && !src.Hidden {

@@ -34,14 +34,21 @@ func tracepoints(tfs *tracefs.FS, types fetchargs.Types) func(name string) ([]fe
 
 // noTracepoint says that there is none of that name, and which there are.
 func noTracepoint(tfs *tracefs.FS, name string) error {
-	err := fmt.Errorf("this kernel has no tracepoint %s: %w", name, fs.ErrNotExist)
+	err := absent{fmt.Sprintf("this kernel has no tracepoint %s", name)}
 	all, aerr := tfs.Tracepoints()
 	near := kernel.Near(name, all)
 	if aerr != nil || len(near) == 0 {
 		return err
 	}
-	return fmt.Errorf("this kernel has no tracepoint %s; did you mean %s?: %w", name, strings.Join(near, " or "), fs.ErrNotExist)
+	err.text += fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
+	return err
 }
+
+// absent is an [fs.ErrNotExist] that says it in its own words.
+type absent struct{ text string }
+
+func (a absent) Error() string { return a.text }
+func (a absent) Unwrap() error { return fs.ErrNotExist }
 
 // matchTracepoints lists the tracepoints that match a pattern.
 func matchTracepoints(tfs *tracefs.FS, pattern string) ([]string, error) {
