@@ -201,7 +201,7 @@ func (p *argParser) variable(b *Base) error {
 		*b = Base{Kind: ArgNum, Num: int64(n)}
 	default:
 		p.pos = start
-		return p.fail("known variables are $retval, $stack, $stackN, $argN (N from 1) and $comm, and in expressions $caller, $skb, $sk and $dev")
+		return p.fail("known variables are $retval, $stack, $stackN, $argN (N from 1) and $comm, and in expressions $current, $caller, $elapsed, $skb, $sk and $dev")
 	}
 	return nil
 }

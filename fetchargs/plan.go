@@ -208,7 +208,7 @@ func (p *Planner) Scalar(name string, ref Ref, size int, signed bool) (string, e
 		return "", err
 	}
 	if ref.isRecorded() {
-		if size != ref.Type.Size || ref.off != 0 {
+		if size != ref.Type.Size || ref.off != 0 || ref.recordedPart {
 			return "", fmt.Errorf("%w: the kernel compares %q only as a whole", ErrNotFetchable, ref.Expr)
 		}
 		return ref.base.Name, ref.checkRecorded()

@@ -60,6 +60,7 @@ type Ref struct {
 	bitOff, bitSize int // of a bit field, at off
 	recordedText    bool
 	recordedRest    bool
+	recordedPart    bool
 	nonNull         bool // base is a pointer that is never NULL
 	user            bool // pointers are those of a program
 	inProgram       bool // the last pointer alone is a program's

@@ -18,6 +18,12 @@ type RecordField struct {
 	// Rest: the field is all that a record has from Offset on, which may be
 	// nothing. Its Type has no size.
 	Rest bool
+	// Narrow: the kernel records it in more bytes than its C type has, as it does
+	// the arguments of system calls, and compares them all in filters.
+	Narrow bool
+	// Chars: a pointer to text, in memory. Of such a field event probes take no
+	// more than the first byte (get_event_field in kernel/trace/trace_eprobe.c, 6.0).
+	Chars bool
 }
 
 // recordField finds a field of a static tracepoint.
@@ -28,7 +34,7 @@ func (r *resolver) recordField(n nameNode) (Ref, error) {
 		if r.t.Fetched {
 			return r.fetched(n, f)
 		}
-		return Ref{base: Base{Kind: Recorded, Name: f.Name, Num: int64(f.Offset)}, Type: f.Type, lvalue: true, recordedText: f.Text, recordedRest: f.Rest}, nil
+		return Ref{base: Base{Kind: Recorded, Name: f.Name, Num: int64(f.Offset)}, Type: f.Type, lvalue: true, recordedText: f.Text, recordedRest: f.Rest, recordedPart: f.Narrow}, nil
 	}
 	var names []string
 	for _, f := range r.t.Record {
@@ -44,6 +50,8 @@ func (r *resolver) recordField(n nameNode) (Ref, error) {
 func (r *resolver) fetched(n nameNode, f RecordField) (Ref, error) {
 	switch size := f.Type.Size; {
 	case f.Text:
+	case f.Chars:
+		return Ref{}, r.fail(n, ErrNotFetchable, "event probes cannot follow a pointer to text; probe the function that is given it")
 	case f.Type.Kind == Array || size != 1 && size != 2 && size != 4 && size != 8:
 		return Ref{}, r.fail(n, ErrNotFetchable, "an event probe fetches no %s", f.Type)
 	}

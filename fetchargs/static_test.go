@@ -17,6 +17,7 @@ func TestRecorded(t *testing.T) {
 		{Name: "reason", Type: u32, Offset: 16},
 		{Name: "saddr", Type: ArrayOf(&Type{Kind: Int, Name: "u8", Size: 1}, 4), Offset: 20},
 		{Name: "name", Type: charPointer, Offset: 24, Text: true},
+		{Name: "filename", Type: charPointer, Offset: 28, Chars: true},
 	}
 	static := Target{Arch: AMD64, Types: f, Dialect: Dialect53, Record: record}
 	probe := static
@@ -28,6 +29,7 @@ func TestRecorded(t *testing.T) {
 		{"((struct sock *)skaddr)->dport", "a tracepoint recorded", "+12($skaddr):u16"},
 		{"((struct sock *)skaddr)->next->dport", "a tracepoint recorded", "+12(+40($skaddr)):u16"},
 		{"reason & 0xff", "at 16", "$reason:u8"},
+		{"filename", "at 28", "cannot follow a pointer to text"},
 		{"nosuch", "records no", "records no"},
 	} {
 		for target, want := range map[*Target]string{&static: c.static, &probe: c.probe} {

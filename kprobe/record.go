@@ -15,6 +15,8 @@ func RecordFields(format *tracefs.Format, types fetchargs.Types) []fetchargs.Rec
 		if strings.HasPrefix(f.Name, "common_") {
 			continue
 		}
+		field := fetchargs.RecordField{Name: f.Name, Offset: f.Offset, Text: f.DataLoc, Chars: f.Type == "char *" || f.Type == "const char *",
+			Rest: i == len(format.Fields)-1 && f.Array < 0 && f.Size == 0 && !f.DataLoc && !f.RelLoc}
 		t := &fetchargs.Type{Kind: fetchargs.Int, Name: f.Type, Size: f.Size, Signed: f.Signed}
 		switch {
 		case f.DataLoc:
@@ -29,11 +31,14 @@ func RecordFields(format *tracefs.Format, types fetchargs.Types) []fetchargs.Rec
 			t.Kind = fetchargs.Bool
 		case f.RelLoc:
 			t.Size = 0 // its bytes are elsewhere
+		case f.Size == 8 && (f.Type == "int" || f.Type == "unsigned int"):
+			t.Size, t.Signed, field.Narrow = 4, f.Type == "int", true // of a system call
+			t = namedType(t, format, &f)
 		default:
 			t = namedType(t, format, &f)
 		}
-		fields = append(fields, fetchargs.RecordField{Name: f.Name, Type: t, Offset: f.Offset, Text: f.DataLoc,
-			Rest: i == len(format.Fields)-1 && f.Array < 0 && f.Size == 0 && !f.DataLoc && !f.RelLoc})
+		field.Type = t
+		fields = append(fields, field)
 	}
 	return fields
 }

@@ -29,6 +29,7 @@ func (f *countFlags) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&f.sum, "sum", nil, "add up this `FIELD`,… of the events that are counted together")
 	fs.StringVar(&f.hist, "hist", "", "draw a histogram of this `FIELD`, with percentiles, of the events that are counted together")
 	fs.DurationVar(&f.every, "every", 0, "show what was counted each time `D` (2s) has passed, and begin anew; 0: at the end")
+	fs.DurationVar(&f.every, "timer", 0, "the same as --every `D`: a line each time it has passed")
 	fs.IntVar(&f.top, "top", 0, "show the first `N` rows only; 0: all")
 	fs.StringVar(&f.sort, "sort", "desc", "order of rows by their sums, or else the count, or a column of theirs: `asc|desc|COLUMN[:asc]`")
 }
@@ -62,7 +63,7 @@ func (f *countFlags) counting(own *event.Counting) (*event.Counting, error) {
 	if given("hist") {
 		c.Hist = f.hist
 	}
-	if given("every") {
+	if given("every") || given("timer") {
 		c.Every = f.every
 	}
 	if given("top") {

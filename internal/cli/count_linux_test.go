@@ -184,7 +184,7 @@ func TestCountDuration(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	run := clitest.Start(t, "udp", "--send", "--count-by", "rport", "--every", "1h", "--duration", "1s")
+	run := clitest.Start(t, "udp", "--send", "--count-by", "rport", "--timer", "1h", "--duration", "1s")
 	c.Write([]byte("x"))
 	ended := run.Wait().OK()
 	if lines := strings.Split(ended.Stdout, "\n"); len(lines) != 4 || lines[1] != "RPORT COUNT" || lines[2] != "    9     1" {

@@ -135,12 +135,7 @@ func TestGraphList(t *testing.T) {
 		}
 	}
 	res := r.Stop().OK()
-	calls := map[string]int{}
-	for _, e := range res.Events() {
-		caller, _ := e["caller"].(string)
-		calls[fmt.Sprintf("%s>%s", caller, e["function"])]++
-	}
-	if len(calls) != 3 || calls[">inet_sendmsg"] != 3 || calls["inet_sendmsg>udp_sendmsg"] != 3 || calls["udp_sendmsg>ip_make_skb"] != 3 {
+	if calls := callsOf(res); len(calls) != 3 || calls[">inet_sendmsg"] != 3 || calls["inet_sendmsg>udp_sendmsg"] != 3 || calls["udp_sendmsg>ip_make_skb"] != 3 {
 		t.Errorf("%v", calls)
 	}
 	if probed, matched, refused := summary(t, res.Stderr, "@"+list); probed != 3 || matched != 4 || refused != "1 do not exist here" {
@@ -158,6 +153,16 @@ func TestGraphList(t *testing.T) {
 		badCase{[]string{"graph", "@" + list}, 2, []string{list, says}}.run(t)
 	}
 	badCase{[]string{"graph", "@/nosuch"}, 2, []string{"list of functions: open /nosuch"}}.run(t)
+}
+
+// callsOf counts the calls of a graph: "CALLER>FUNCTION".
+func callsOf(res *clitest.Result) map[string]int {
+	calls := map[string]int{}
+	for _, e := range res.Events() {
+		caller, _ := e["caller"].(string)
+		calls[fmt.Sprintf("%s>%s", caller, e["function"])]++
+	}
+	return calls
 }
 
 // TestGraphCounts counts calls, and adds up their time.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -102,28 +103,31 @@ func TestLinesLocals(t *testing.T) {
 	}
 }
 
-// TestLinesGraph draws the calls of the functions of a file.
+// TestLinesGraph draws the calls of the functions of a file of the kernel, and of one
+// of a module.
 func TestLinesGraph(t *testing.T) {
 	vmlinux := debugKernel(t)
+	testkernel.Needs(t, testkernel.Program("ip"), testkernel.Module("dummy"))
 	testkernel.NetNS(t)
-	fd := udpSocket(t, unix.AF_INET)
-	r := clitest.Start(t, "graph", "--vmlinux", vmlinux, "--format", "json", "net/ipv4/udp.c", "net/socket.c", "--pid", fmt.Sprint(os.Getpid()))
+	files := map[string]int{"fs/eventfd.c": 5, "dummy:net/dummy.c": 5}
+	r := clitest.Start(t, "graph", "--vmlinux", vmlinux, "--format", "json", "fs/eventfd.c", "dummy:net/dummy.c")
 	for range 3 {
-		if err := unix.Sendto(fd, make([]byte, 10), 0, discard4); err != nil {
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+		if err != nil {
 			t.Fatal(err)
 		}
+		unix.Close(fd)
+	}
+	if out, err := exec.Command("ip", "link", "add", "dummy7", "type", "dummy").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	res := r.Stop().OK()
-	calls := map[string]int{}
-	for _, e := range res.Events() {
-		caller, _ := e["caller"].(string)
-		calls[fmt.Sprintf("%s>%s", caller, e["function"])]++
-	}
-	if calls[">__sys_sendto"] != 3 && calls["__x64_sys_sendto>__sys_sendto"] != 3 || calls["__sock_sendmsg>udp_sendmsg"]+calls["sock_sendmsg>udp_sendmsg"] != 3 {
+	calls := callsOf(res)
+	if calls["__x64_sys_eventfd2>do_eventfd"] < 3 || calls[">dummy:dummy_setup"] != 1 || calls[">dummy:dummy_dev_init"] != 1 {
 		t.Errorf("%v", calls)
 	}
-	for _, file := range []string{"net/ipv4/udp.c", "net/socket.c"} {
-		if probed, matched, _ := summary(t, res.Stderr, file); probed < 40 || matched < probed {
+	for file, least := range files {
+		if probed, matched, _ := summary(t, res.Stderr, file); probed < least || matched < probed {
 			t.Errorf("%s: %d of %d", file, probed, matched)
 		}
 	}

@@ -213,6 +213,34 @@ func TestProbeTracepointPattern(t *testing.T) {
 	}
 }
 
+// TestProbeTracepointArguments shows the arguments of a system call: an int that is
+// recorded in eight bytes, and a text of which only the address is recorded.
+func TestProbeTracepointArguments(t *testing.T) {
+	needs(t)
+	const probe = "t:syscalls:sys_enter_unlinkat"
+	r := clitest.Start(t, "probe", "--format", "json", probe, "--where", "dfd == -100 && flag == 0", "--pid", fmt.Sprint(os.Getpid()))
+	for range 2 {
+		if err := unix.Unlinkat(unix.AT_FDCWD, "/no/such/file", 0); err != unix.ENOENT {
+			t.Fatal(err)
+		}
+		if err := unix.Unlinkat(-1, "no/such/file", 0); err != unix.EBADF {
+			t.Fatal(err)
+		}
+	}
+	events := r.Stop().OK().Events()
+	if len(events) != 2 {
+		t.Errorf("%d events, want 2", len(events))
+	}
+	for _, e := range events {
+		if address, _ := e["pathname"].(string); e["dfd"] != unix.AT_FDCWD || !strings.HasPrefix(address, "0x") || len(address) < 6 {
+			t.Errorf("%v", e)
+		}
+	}
+	if testkernel.Since("6.1")() == nil {
+		probeBad(2, probe+" pathname:ustring", "event probes cannot follow a pointer to text; probe the function that is given it").run(t)
+	}
+}
+
 // TestProbeModulePattern probes the functions of a module.
 func TestProbeModulePattern(t *testing.T) {
 	needs(t)

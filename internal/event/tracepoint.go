@@ -62,6 +62,9 @@ func (c *Compiled) recordedFields() []Field {
 			continue
 		}
 		f := Field{Name: r.Name, Expr: r.Name, Help: fetchargs.Declare(r.Type, r.Name)}
+		if r.Chars {
+			f.Kind = Pointer // the text is not in the record
+		}
 		if slices.Contains(commonNames, r.Name) {
 			f.Name = commonPrefix + r.Name
 		}

@@ -199,3 +199,39 @@ func TestFunctionsOfFile(t *testing.T) {
 		}
 	}
 }
+
+// TestFunctionsOfModuleFile finds the file in the module that is named, and in a
+// loaded one where none is.
+func TestFunctionsOfModuleFile(t *testing.T) {
+	root := t.TempDir()
+	for path, text := range map[string]string{
+		"proc/modules": "lines_mod 16384 0 - Live 0x0\n",
+		"lib/modules/" + testRelease + "/modules.dep": "kernel/net/lines-mod.ko:\n",
+	} {
+		to := filepath.Join(root, path)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(to, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := OpenDWARF(compile(t, "-g"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	module := filepath.Join(root, "lines.o")
+	gcc(t, module, "-O2", "-g", "-c", "-o", module, "testdata/lines.c")
+	install(t, root, "usr/lib/debug/lib/modules/"+testRelease+"/kernel/net/lines-mod.ko", module)
+	d.modules = newModuleFiles(root, testRelease, d.vmlinux)
+	want := []string{"lines_mod:first", "lines_mod:second", "lines_mod:third"}
+	for _, name := range []string{"lines_mod", "lines-mod", ""} {
+		if names, err := d.Functions(name, "testdata/lines.c"); err != nil || !slices.Equal(names, want) {
+			t.Errorf("%q: %q, %v", name, names, err)
+		}
+	}
+	var none *PlaceError
+	if names, err := d.Functions("lines_mod", "odd.c"); !errors.As(err, &none) {
+		t.Errorf("a file of vmlinux: %q, %v", names, err)
+	}
+}

@@ -115,7 +115,12 @@ type NoDebugInfoError struct {
 }
 
 func (e *NoDebugInfoError) Error() string {
-	return fmt.Sprintf("%s: %s need debug information: %v; looked for %s", e.Place, e.What, e.Err, strings.Join(vmlinuxPlaces("/", e.Kernel), ", "))
+	const shown = 2
+	places, others := vmlinuxPlaces("/", e.Kernel), ""
+	if n := len(places) - shown; n > 0 {
+		places, others = places[:shown], fmt.Sprintf(" and in %d other places", n)
+	}
+	return fmt.Sprintf("%s: %s need debug information: %v; looked for %s%s", e.Place, e.What, e.Err, strings.Join(places, ", "), others)
 }
 
 // Unwrap returns the cause.

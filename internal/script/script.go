@@ -93,6 +93,10 @@ func Parse(name string, r io.Reader, args []string, isTool func(string) bool) (*
 			return nil, err
 		}
 	}
+	if s.Command == "" && len(s.Flags) > 0 {
+		first := s.Flags[0]
+		return nil, p.fault(first.From, "%q: a script needs a line such as \"probe udp_sendmsg len\", or the name of a tool, alone on its line", first.Name)
+	}
 	if s.Command == "" {
 		return nil, p.fault(Position{1, 1}, "nothing to do: a line such as \"probe udp_sendmsg len\", or the name of a tool, is needed")
 	}

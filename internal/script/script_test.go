@@ -54,6 +54,7 @@ func TestFaults(t *testing.T) {
 		want string
 	}{
 		{"", nil, "x:1:1: nothing to do"},
+		{"# x\nprobee f", nil, `x:2:1: "probee": a script needs a line such as`},
 		{"probe f $1", nil, "x:1:9: $1: the script was given 0 arguments"},
 		{"probe f", []string{"a"}, `does not use its argument $1, "a"`},
 		{"\n  probe", nil, "x:2:3: a probe is needed"},

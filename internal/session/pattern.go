@@ -73,7 +73,7 @@ func newPattern(text string) *pattern {
 // nothing is the error where nothing matches.
 func (p *pattern) nothing() error {
 	if p.module != "" {
-		return &Error{Status: ExitRefused, Err: fmt.Errorf("%s: module %s is not loaded, and its functions are not known before", p.text, p.module), Do: "load it, or name functions"}
+		return &Error{Status: ExitRefused, Err: fmt.Errorf("%s: module %s is not loaded, and its functions are not known before", strings.TrimSuffix(p.text, "%return"), p.module), Do: "load it, or name functions"}
 	}
 	return &Error{Status: ExitRefused, Err: fmt.Errorf("%s: no %s match", strings.TrimSuffix(p.text, "%return"), p.what)}
 }
