@@ -30,7 +30,8 @@ trees of their own.
 
 The calls are recorded by the kernel's function_graph tracer in a tracing
 instance of skprobe's own where the kernel can do that (6.11), and by probes at
-entries and returns otherwise; the system's own trace is never touched.
+entries and returns otherwise; the system's own trace is never touched. Arguments
+and results are by the tracer too where it records them (-v says why not).
 
 Fields, in tables, JSON, CSV and --where:
   time event cpu pid tid comm

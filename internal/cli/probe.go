@@ -90,8 +90,10 @@ Names may be patterns of *, ? and [a-z]: 'tcp_*', 'bridge:*', 't:syscalls:*'.
 Those that cannot be probed, or do not have the fields, are counted and left out.
 
 EXPR starts at a parameter of the function or a field of the tracepoint (skprobe
-vars PLACE lists them), or at $skb, $sk, $retval, $stack, $argN, %register or @global, and follows C: members
-through -> and ., array[3], casts ((struct inet_sock *)sk)->…, &x, *p, p + 8.
+vars PLACE lists them), or at $skb, $sk, $current (the task), $retval, $stack,
+$argN, %register or @global, and follows C: members through -> and ., array[3],
+casts ((struct inet_sock *)sk)->…, &x, *p, p + 8. $caller is where the function
+was called from, $elapsed with %return the time since it was entered.
 "a ?? b" is the first whose types this kernel has. In a %return probe, fields
 have the values that they had when the function was entered.
 
