@@ -15,7 +15,7 @@ import (
 const maxSymbol = 1 << 20
 
 // A Symbolizer names addresses. It reads kallsyms when the first address is
-// asked for and keeps about 20 bytes for each symbol.
+// asked for, or before with Load, and keeps about 20 bytes for each symbol.
 type Symbolizer struct {
 	FS FS
 
@@ -34,6 +34,10 @@ func (s *Symbolizer) Resolve(addr uint64) (name, module string, offset uint64, o
 	}
 	return s.table.resolve(addr)
 }
+
+// Load reads kallsyms if that was not done yet. It takes longer than rings of
+// records may have space for: do it before there are any.
+func (s *Symbolizer) Load() { s.once.Do(s.load) }
 
 // Err says why addresses are not resolved, or returns nil.
 func (s *Symbolizer) Err() error {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/skprobe/skprobe/fetchargs"
@@ -100,9 +101,9 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 			users.close()
 		}
 	}()
-	devices := &kernel.Devices{}
+	devices, symbols := &kernel.Devices{}, &kernel.Symbolizer{}
 	k := event.Kernel{Types: types, Dialect: dialect(tfs), Choose: c.choose, Tracepoint: tracepoints(tfs, types),
-		EventProbe: eventProbes(tfs, cfg), Device: deviceCounters(devices), User: users.find, NotLoaded: notLoaded, NoCurrent: tasks.missing, Symbol: symbolizer(), Arch: arch}
+		EventProbe: eventProbes(tfs, cfg), Device: deviceCounters(devices), User: users.find, NotLoaded: notLoaded, NoCurrent: tasks.missing, Symbol: symbolizer(symbols), Arch: arch}
 	c.noKprobes = !hasKprobes(tfs)
 	asked := cfg.Tool
 	if cfg.Snap > 0 {
@@ -129,6 +130,11 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	}
 	if err := cfg.checkWith(&p.Schema); err != nil {
 		return nil, err
+	}
+	if cfg.Stack || hasSymbols(&p.Schema) {
+		var loading sync.WaitGroup
+		loading.Go(symbols.Load) // while the kernel takes the definitions
+		defer loading.Wait()
 	}
 	where, err := cfg.filter(&p.Schema)
 	if err != nil {

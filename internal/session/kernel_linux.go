@@ -251,9 +251,13 @@ func deviceCounters(d *kernel.Devices) func(netns uint64, ifindex uint32) (event
 	}
 }
 
+// hasSymbols tells whether addresses of the kernel's code are to be shown.
+func hasSymbols(s *event.Schema) bool {
+	return slices.ContainsFunc(s.Columns, func(c event.Column) bool { return c.Kind.Name == "symbol" })
+}
+
 // symbolizer writes addresses as symbol+offset.
-func symbolizer() event.Symbolizer {
-	s := &kernel.Symbolizer{}
+func symbolizer(s *kernel.Symbolizer) event.Symbolizer {
 	return func(dst []byte, addr uint64) []byte {
 		name, module, off, ok := s.Resolve(addr)
 		if !ok {
