@@ -7,6 +7,7 @@
 //	measure -skprobe ./skprobe -load ./load one     cost, on one processor
 //	measure -skprobe ./skprobe -load ./load two     losses, on two or more
 //	measure -skprobe ./skprobe -load ./load arm     probes of hundreds of functions, made and removed
+//	measure -skprobe ./skprobe -load ./load drop    cost of watching packets and their drops, on one processor
 //
 // It needs root. It makes kprobe events, in a group called measure, and removes them.
 package main
@@ -59,8 +60,10 @@ func (m *measurement) run(what string) (broken int, err error) {
 		sends, run = 100_000, m.twoCPUs
 	case "arm":
 		run = m.arming
+	case "drop":
+		run = m.drops
 	default:
-		return 0, fmt.Errorf("%q is none of one, two and arm", what)
+		return 0, fmt.Errorf("%q is none of one, two, arm and drop", what)
 	}
 	if m.sends == 0 {
 		m.sends = sends

@@ -124,9 +124,9 @@ type watched struct {
 	counts   *counts
 }
 
-// watch runs the load while skprobe traces.
-func (m *measurement) watch(args ...string) (*watched, error) {
-	t, err := m.startTracer(filepath.Join(m.tmp, "cache"), append([]string{"udp"}, args...)...)
+// watch runs the load while a tool of skprobe traces.
+func (m *measurement) watch(tool string, args ...string) (*watched, error) {
+	t, err := m.startTracer(filepath.Join(m.tmp, "cache"), append([]string{tool}, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func (m *measurement) traced(t *costs, format, to, backend string) error {
 	var own []time.Duration
 	var resident int64
 	for range m.repeat {
-		w, err := m.watch("--format", format, "--backend", backend, "-o", to)
+		w, err := m.watch("udp", "--format", format, "--backend", backend, "-o", to)
 		if err != nil {
 			return err
 		}
@@ -186,7 +186,7 @@ func (m *measurement) traced(t *costs, format, to, backend string) error {
 
 // filtered measures what events cost that a condition holds back in the kernel.
 func (m *measurement) filtered(t *costs) error {
-	w, err := m.watch("--format", "json", "-o", os.DevNull, "--where", "rport == 53")
+	w, err := m.watch("udp", "--format", "json", "-o", os.DevNull, "--where", "rport == 53")
 	if err != nil {
 		return err
 	}

@@ -22,9 +22,14 @@ type sending struct {
 	Elapsed, CPU time.Duration
 }
 
-// send runs the load, under another program if prefix is not empty, and returns its report.
+// send runs the load, under another program if prefix is not empty, and returns its report. A prefix that ends with -c takes the
+// load as one argument.
 func (m *measurement) send(prefix ...string) (*sending, error) {
-	args := append(prefix, m.load, "-sends", strconv.Itoa(m.sends), "-vary", strconv.Itoa(m.vary))
+	load := []string{m.load, "-sends", strconv.Itoa(m.sends), "-vary", strconv.Itoa(m.vary)}
+	if n := len(prefix); n > 0 && prefix[n-1] == "-c" {
+		load = []string{strings.Join(load, " ")}
+	}
+	args := append(prefix, load...)
 	cmd := exec.Command(args[0], args[1:]...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -49,7 +49,7 @@ const tries = 3
 // watchCalmly runs the load while skprobe traces, again if something was lost.
 func (m *measurement) watchCalmly(args ...string) (w *watched, err error) {
 	for range tries {
-		if w, err = m.watch(args...); err != nil || w.counts.lost == 0 {
+		if w, err = m.watch("udp", args...); err != nil || w.counts.lost == 0 {
 			return w, err
 		}
 		fmt.Printf("%d of %d events lost.\n\n", w.counts.lost, m.sends)
