@@ -2,7 +2,6 @@ package tools
 
 import (
 	"bytes"
-	"slices"
 
 	"github.com/skprobe/skprobe/internal/event"
 )
@@ -25,7 +24,7 @@ pid and comm are shown only for a drop in the context of a task: most happen in
 softirq, where the current task is a bystander.`,
 	Example: `# What is dropped on eth0, and who asked for it
 skprobe drop --where 'dev == "eth0"' --stack`,
-	Cost: "about 3 µs for each dropped packet; nothing for the others",
+	Cost: "about 6 µs for each dropped packet; nothing for the others",
 	Options: []event.Option{{
 		Name: "tcp", Help: "only TCP's packets, with the state of the socket that was to receive them",
 		Columns: []string{"state"}, Events: []string{tcpReceives},
@@ -96,25 +95,7 @@ skprobe drop --where 'dev == "eth0"' --stack`,
 			Only:     []event.Cond{isPacket},
 			Fields:   packetFields("skb", "$caller", "sk"),
 		}},
-	}, {
-		// Functions that only pass on that a packet, or all of a list, is dropped:
-		// who called them is the place.
-		Name: dropCallers, Hidden: true,
-		Probes: []event.Probe{{
-			Funcs:    []string{"kfree_skb_list_reason", "kfree_skb_list"},
-			Without:  []string{"struct skb_free_array"}, // of kernels that tell by themselves
-			Optional: true,
-			Fields:   []event.Field{place("$caller")},
-		}, {
-			Funcs:    []string{"__tcf_kfree_skb_list"},
-			Optional: true,
-			Fields:   []event.Field{place("$caller")},
-		}, {
-			Funcs:    []string{"tcp_drop_reason"},
-			Optional: true,
-			Fields:   []event.Field{place("$caller")},
-		}},
-	}, {
+	}, passingOn(false), {
 		// Until 6.10 nothing tells which socket was to receive the packet.
 		Name: tcpReceives, Hidden: true,
 		Probes: []event.Probe{tcpReceive("tcp_v4_do_rcv"), tcpReceive("tcp_v6_do_rcv")},
@@ -124,10 +105,7 @@ skprobe drop --where 'dev == "eth0"' --stack`,
 	Reduce:  newDrops,
 })
 
-const (
-	dropCallers = "drop.caller"
-	tcpReceives = "tcp.receive"
-)
+const tcpReceives = "tcp.receive"
 
 var (
 	// isPacket: the packet's protocol, or the device that it belongs to, is known.
@@ -215,67 +193,50 @@ func socketState(sk string) event.Field {
 
 // drops makes the list of drops from what the kernel frees.
 type drops struct {
-	reason, location, state, skbaddr  int
+	reason, state, skbaddr            int
 	ifindex, netns                    int
 	length                            int
 	rxDropped, rxNoHandler, txDropped int
 
 	device  func(netns uint64, ifindex uint32) (event.DeviceCounters, bool)
+	callers *callers
 	columns []event.Column
-	here    map[context]*freeing
+	here    map[context]arrival
 	text    []byte
 }
 
-// A context is where code runs: on a CPU, in a task or in an interrupt.
-type context struct {
-	cpu  uint32
-	task bool
-}
-
-// freeing is what is known of what goes on in a context.
-type freeing struct {
-	caller     uint64 // who had packets dropped last
-	skb, state uint64 // the packet that came to a socket last, and the socket's state
-}
+// arrival is the packet that came to a socket last in a context, and the
+// socket's state.
+type arrival struct{ skb, state uint64 }
 
 func newDrops(s *event.Schema, _ event.Settings) event.Reducer {
-	return &drops{reason: s.Column("reason"), location: s.Column("location"), state: s.Column("state"), skbaddr: s.Column("skbaddr"),
+	return &drops{reason: s.Column("reason"), state: s.Column("state"), skbaddr: s.Column("skbaddr"),
 		length: s.Column("len"), ifindex: s.Column("ifindex"), netns: s.Column("netns"),
 		rxDropped: s.Column("rx_dropped"), rxNoHandler: s.Column("rx_nohandler"), txDropped: s.Column("tx_dropped"),
-		device: s.Device, columns: s.Columns, here: map[context]*freeing{}}
+		device: s.Device, callers: newCallers(s), columns: s.Columns, here: map[context]arrival{}}
 }
 
 func (d *drops) Event(ev *event.Event, show func(*event.Event) error) error {
-	at := context{ev.CPU, ev.Task}
-	here := d.here[at]
-	if here == nil {
-		here = &freeing{}
-		d.here[at] = here
-	}
 	switch ev.Name {
 	case dropCallers:
-		here.caller = ev.Values[d.location].Num
+		d.callers.note(ev)
 		return nil
 	case tcpReceives:
-		here.skb, here.state = ev.Values[d.skbaddr].Num, ev.Values[d.state].Num
+		d.here[contextOf(ev)] = arrival{ev.Values[d.skbaddr].Num, ev.Values[d.state].Num}
 		return nil
 	}
 	switch string(d.write(ev, d.reason)) {
 	case "CONSUMED", "NOT_DROPPED_YET":
 		return nil
 	}
-	where := d.write(ev, d.location)
-	if here.caller != 0 && slices.ContainsFunc(passOn, func(name []byte) bool { return bytes.HasPrefix(where, name) }) {
-		ev.SetNum(d.location, here.caller)
-		where = d.write(ev, d.location)
-	}
+	where := d.callers.place(ev)
 	switch {
 	case bytes.HasPrefix(where, inPacket):
 		return nil // a fragment, with the packet that it is a part of
 	case bytes.HasPrefix(where, atClose) && ev.Value(d.length) != nil && ev.Value(d.length).Num == 0:
 		return nil // a FIN that had come to a socket which is closed now
 	}
-	if ev.Value(d.state) == nil && here.state != 0 && here.skb == ev.Values[d.skbaddr].Num {
+	if here := d.here[contextOf(ev)]; ev.Value(d.state) == nil && here.state != 0 && here.skb == ev.Values[d.skbaddr].Num {
 		ev.SetNum(d.state, here.state)
 	}
 	d.count(ev)
@@ -298,7 +259,6 @@ func (d *drops) count(ev *event.Event) {
 // What the names of places begin with that are not where a packet was dropped.
 var (
 	atClose  = []byte("sk_stream_kill_queues")
-	passOn   = [][]byte{[]byte("kfree_skb_list"), []byte("__tcf_kfree_skb_list"), []byte("tcp_drop_reason")}
 	inPacket = []byte("skb_release_data")
 )
 

@@ -44,13 +44,13 @@ skprobe packet --path 'icmp[icmptype] = icmp-echo'
 
 # What one connection does, for Wireshark
 skprobe packet -w web.pcapng 'tcp port 443 and host 192.0.2.7'`,
-	Cost: "about 3 µs for each packet at each place",
+	Cost: "3 to 5 µs for each packet at each place",
 	Options: []event.Option{{
 		Name: "at", Takes: true, Default: "rx,tx", Help: "only at these `PLACES` (,…): rx, tx, queue, forward, local-in, local-out, all, or a FUNCTION",
 		Events: placeNames(), Choose: choosePlaces,
 	}, {
 		Name: "path", Help: "show the way of each packet through the places (all of them, without --at) and its fate, in one line",
-		Events: []string{pathShown, pathDropped, pathFreed}, Args: []string{"at=all"}, Reduce: newTrails,
+		Events: []string{pathShown, pathDropped, pathFreed, dropCallers}, Args: []string{"at=all"}, Reduce: newTrails,
 	}, {
 		Name: "link", Letter: "e", Help: "show the link layer", Columns: []string{"smac", "dmac", "vlan"},
 	}},

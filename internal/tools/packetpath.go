@@ -45,7 +45,7 @@ func pathEnds() []event.Source {
 			Optional: true,
 			Fields:   append(pathFields("$skb"), droppedAt("$caller")),
 		}},
-	}, {
+	}, passingOn(false), {
 		Name: pathFreed, Hidden: true, Short: "a packet is not needed any more",
 		Probes: []event.Probe{
 			{Tracepoint: "skb:consume_skb", Optional: true, Fields: pathFields("skbaddr")},
@@ -88,7 +88,8 @@ type headers [8]event.Value
 // trails follow packets from place to place, by their addresses in the kernel,
 // which are those of others when they have ended.
 type trails struct {
-	open *track.Table[uint64, *trail]
+	open    *track.Table[uint64, *trail]
+	callers *callers
 
 	skb, dev, flags, path, fate, reason, location, duration int
 
@@ -98,7 +99,7 @@ type trails struct {
 }
 
 func newTrails(s *event.Schema, _ event.Settings) event.Reducer {
-	w := &trails{open: track.New[uint64, *trail](maxTrails), columns: s.Columns,
+	w := &trails{open: track.New[uint64, *trail](maxTrails), callers: newCallers(s), columns: s.Columns,
 		skb: s.Index("skb"), dev: s.Index("dev"), flags: s.Index("flags"), path: s.Index("path"), fate: s.Index("fate"),
 		reason: s.Index("reason"), location: s.Index("location"), duration: s.Index("duration_us")}
 	for i, name := range []string{"saddr", "daddr", "sport", "dport", "ip_id", "seq", "icmp_seq", "ethertype"} {
@@ -108,6 +109,10 @@ func newTrails(s *event.Schema, _ event.Settings) event.Reducer {
 }
 
 func (w *trails) Event(ev *event.Event, show func(*event.Event) error) error {
+	if ev.Name == dropCallers {
+		w.callers.note(ev)
+		return nil
+	}
 	skb := ev.Value(w.skb)
 	if skb == nil {
 		return nil
@@ -122,6 +127,7 @@ func (w *trails) Event(ev *event.Event, show func(*event.Event) error) error {
 			return nil
 		}
 		w.open.Delete(skb.Num)
+		w.callers.place(ev)
 		return w.end(p, ev, show)
 	}
 	w.stopText = w.appendStop(w.stopText[:0], ev)

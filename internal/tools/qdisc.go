@@ -58,7 +58,7 @@ skprobe qdisc --dequeue --where 'wait_us > 10000' --count-by dev --hist wait_us`
 				waitField,
 			},
 		}},
-	}, {
+	}, passingOn(true), {
 		Name:    "qdisc.given",
 		Hidden:  true,
 		Softirq: true,
@@ -119,16 +119,21 @@ const maxQueued = 16384
 // queues follow packets by their address.
 type queues struct {
 	packets *track.Table[uint64, queued]
+	callers *callers
 	tells   bool // the kernel tells when a packet is enqueued
 
 	skb, dev, len, wait int
 }
 
 func newQueues(s *event.Schema, _ event.Settings) event.Reducer {
-	return &queues{packets: track.New[uint64, queued](maxQueued), skb: s.Index("skbaddr"), dev: s.Index("dev"), len: s.Index("len"), wait: s.Index("wait_us")}
+	return &queues{packets: track.New[uint64, queued](maxQueued), callers: newCallers(s), skb: s.Index("skbaddr"), dev: s.Index("dev"), len: s.Index("len"), wait: s.Index("wait_us")}
 }
 
 func (q *queues) Event(ev *event.Event, show func(*event.Event) error) error {
+	if ev.Name == dropCallers {
+		q.callers.note(ev)
+		return nil
+	}
 	skb := ev.Value(q.skb)
 	if skb == nil {
 		return nil
@@ -162,6 +167,7 @@ func (q *queues) Event(ev *event.Event, show func(*event.Event) error) error {
 		p.in = nil
 	case "qdisc.drop":
 		q.describe(ev, p)
+		q.callers.place(ev)
 		if p.taken {
 			q.waited(ev, p)
 		}
