@@ -1,9 +1,12 @@
 package tools_test
 
 import (
+	"context"
 	"encoding/binary"
+	"errors"
 	"net"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -134,8 +137,38 @@ var lostByTCP = []way{
 			}
 		}
 	}), want: clitest.Event{"dport": 4005, "state": "ESTABLISHED"}, reason: map[string]string{"": "TCP_RFC7323_PAWS"}, places: []string{"tcp_validate_incoming"}},
+	{name: "zero window", needs: tcpDrops, lose: fillWindow, want: clitest.Event{"dport": 4007, "state": "ESTABLISHED"},
+		reason: map[string]string{"7.3": "TCP_INVALID_END_SEQUENCE", "": "TCP_ZEROWINDOW"}, places: []string{"tcp_data_queue", "tcp_validate_incoming"}},
 	{name: "full accept queue", lose: fillAcceptQueue, want: clitest.Event{"dport": 4006, "sport": 1004, "flags": "ACK"},
 		reason: map[string]string{"7.3": "TCP_LISTEN_OVERFLOW", "": "NOT_SPECIFIED"}, places: []string{"tcp_v4_rcv"}},
+}
+
+// fillWindow sends a byte to a socket that has said that it takes no more.
+func fillWindow(l *loser) {
+	const port = 4007
+	small := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		return errors.Join(c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 4096) }), err)
+	}}
+	listener, err := small.Listen(context.Background(), "tcp4", net.JoinHostPort(l.dst, strconv.Itoa(port)))
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.Cleanup(func() { listener.Close() }) // and the connection with it
+	l.from.Do(func() {
+		frames := newTap(l, l.sender)
+		client, err := net.Dial("tcp4", listener.Addr().String())
+		if err != nil {
+			l.Fatal(err)
+		}
+		l.Cleanup(func() { client.Close() })
+		go client.Write(make([]byte, 64<<10)) // which waits until it is closed
+		ip, full := frames.segment(client.LocalAddr().(*net.TCPAddr).Port, func(s *layers.TCP) bool { return s.ACK && !s.SYN && s.Window == 0 })
+		f := l.frame()
+		ip.SrcIP, ip.DstIP = ip.DstIP, ip.SrcIP
+		f.ip, f.payload = ip, []byte("x")
+		f.l4 = &layers.TCP{SrcPort: full.DstPort, DstPort: full.SrcPort, ACK: true, Seq: full.Ack, Ack: full.Seq, Window: 1000}
+		l.out(f)
+	})
 }
 
 // fillAcceptQueue has two handshakes under way when there is space for one
