@@ -292,6 +292,11 @@ func (t *Tool) Fields() []Column {
 			for _, f := range p.Fields {
 				f.columns(func(name, help, _ string) { add(name, help) })
 			}
+			if p.Inner != nil {
+				for _, f := range p.Inner.Fields {
+					f.columns(func(name, help, _ string) { add(name, help) })
+				}
+			}
 		}
 	}
 	slices.SortStableFunc(all, func(a, b Column) int { return cmp.Compare(t.rank(a.Name), t.rank(b.Name)) })

@@ -20,16 +20,17 @@ others than those of ICMP: proto tells which it is. icmp_mtu is that of a
 message that a packet was too big.
 
 icmp.error comes after an error's icmp.in where the kernel reports the error to a
-socket, whose ends it shows: that of a TCP connection that is being made, one of
-UDP that is connected, or one that asked for errors (IP_RECVERR). Others are not
-told of one: a TCP connection that exists goes on, and so does a socket that
-sends to many.
+socket: that of a TCP connection that is being made, one of UDP that is
+connected, or one that asked for errors (IP_RECVERR). --wide shows its ends,
+which are mostly those of the quoted packet. Others are not told of one: a TCP
+connection that exists goes on, and so does a socket that sends to many.
 
 dev is the device by which a message came in, or that its route chose; the
-firewall may choose another one. What goes out below IP is not seen: IPv6's neighbour discovery (see skprobe arp) and multicast listener
-reports, and raw sockets that write the IP header themselves. pid and comm are
-those of the process that sends; messages that the kernel sends by itself in an
-interrupt have none.`,
+firewall may choose another one. What goes out below IP is not seen: IPv6's
+neighbour discovery (see skprobe arp) and multicast listener reports, and raw
+sockets that write the IP header themselves. pid and comm are those of the
+process that sends; messages that the kernel sends by itself in an interrupt
+have none.`,
 	Example: `# Errors that come in, and for whom
 skprobe icmp --in --where 'quoted_daddr != nil'
 
@@ -115,9 +116,11 @@ func icmpError(function string) event.Probe {
 	}
 }
 
-// icmpSocket are the ends of a socket that an error hits.
+// icmpSocket are the ends of a socket that an error hits. What it sent is quoted,
+// so that the table does without them.
 var icmpSocket = []event.Pick{
-	{Part: "family", Help: "family of the socket that the error hits"},
-	{Part: "laddr", Help: "local address of the socket"}, {Part: "lport", Help: "local port of the socket"},
-	{Part: "raddr", Help: "address to which the socket is connected: 0.0.0.0 or :: where it is not"}, {Part: "rport", Help: "port to which it is connected"},
+	{Part: "family", Wide: true, Help: "family of the socket that the error hits"},
+	{Part: "laddr", Wide: true, Help: "local address of the socket"}, {Part: "lport", Wide: true, Help: "local port of the socket"},
+	{Part: "raddr", Wide: true, Help: "address to which the socket is connected: 0.0.0.0 or :: where it is not"},
+	{Part: "rport", Wide: true, Help: "port to which it is connected"},
 }
