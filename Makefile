@@ -3,7 +3,7 @@
 PKGS ?=
 RUN ?=
 FUZZTIME ?= 30s
-BENCH ?= decode one two
+BENCH ?=
 
 .PHONY: all test test-all kernels-page test-dwarf vm demo fuzz bench compare lint man setup clean
 

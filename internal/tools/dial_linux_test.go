@@ -32,6 +32,8 @@ type dialer struct {
 	tid  int
 	comm string
 	want []noted
+
+	absent map[string]bool // ends of connections whose bytes were not shown; nil where that is an error
 }
 
 // newDialer is a dialer in the calling thread, to which the caller is locked.

@@ -93,7 +93,9 @@ func (p *pair) lives(what string, events []clitest.Event) (client, server clites
 		return nil, nil
 	}
 	for i, e := range []clitest.Event{client, server} {
-		if !e.Has(clitest.Event{"tx_bytes": p.sent[i], "rx_bytes": p.sent[1-i]}) {
+		if p.d.absent != nil && e["tx_bytes"] == nil && e["rx_bytes"] == nil {
+			p.d.absent[fmt.Sprintf("%s: end %d", what, i)] = true
+		} else if !e.Has(clitest.Event{"tx_bytes": p.sent[i], "rx_bytes": p.sent[1-i]}) {
 			p.d.t.Errorf("%s: end %d: tx %v, rx %v; want %d, %d: %v", what, i, e["tx_bytes"], e["rx_bytes"], p.sent[i], p.sent[1-i], e)
 		}
 		if e["pid"] != p.d.pid || e["comm"] != p.d.comm || e["family"] != p.f.column() || e["laddr"] != p.f.addr.String() || e["raddr"] != p.f.addr.String() {
@@ -119,7 +121,22 @@ func states(t *testing.T, what string, client, server clitest.Event, want ...str
 func TestTCPLifeBytes(t *testing.T) {
 	tcpNeeds(t)
 	testkernel.NetNS(t)
+	// The kernel misses a probe where an interrupt comes in the middle of another; there are no bytes then, but the next time.
+	if absent := lifeBytes(t); len(absent) > 0 {
+		again := lifeBytes(t)
+		for what := range absent {
+			if again[what] {
+				t.Errorf("%s: no bytes, twice", what)
+			}
+		}
+	}
+}
+
+// lifeBytes tests it once, and returns the ends without bytes.
+func lifeBytes(t *testing.T) map[string]bool {
+	t.Helper()
 	d := newDialer(t)
+	d.absent = map[string]bool{}
 	var early []*pair
 	for _, f := range tcpFamilies {
 		p := d.connected(f)
@@ -204,6 +221,7 @@ func TestTCPLifeBytes(t *testing.T) {
 	for _, check := range checks {
 		check(events)
 	}
+	return d.absent
 }
 
 // Connections that never came about, one that a process of its own had, and how
