@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -111,6 +112,8 @@ func (r *run) run(ctx context.Context, save func()) (status int, err error) {
 	}
 	defer func() { err = errors.Join(err, r.reader.Close()) }()
 	r.clock()
+	// Reading events leaves no garbage, starting does: it is collected now, not when the first events come.
+	runtime.GC()
 	if child == nil || r.attached.everywhere {
 		if err := r.reader.Enable(); err != nil {
 			return 0, refused("", err)

@@ -10,7 +10,8 @@ import (
 )
 
 // Doctor tells of each tool what it lacks in the way in which these tests run,
-// and none of them does not work. What it says is printed for docs/kernels.md.
+// and only netfilter does not work, with layouts that are measured (its page says
+// why). What it says is printed for docs/kernels.md.
 func TestDoctor(t *testing.T) {
 	udpNeeds(t)
 	result := clitest.Do(t, "doctor", "--format", "json").OK()
@@ -29,8 +30,8 @@ func TestDoctor(t *testing.T) {
 		t.Errorf("doctor tells of %d tools of %d", len(all.Tools), len(tools.All()))
 	}
 	for _, tool := range all.Tools {
-		if tool.Answer == "no" {
-			t.Errorf("%s does not work here: %s", tool.Tool, tool.Why)
+		if none := tool.Tool == "netfilter" && clitest.Calibrated(); (tool.Answer == "no") != none {
+			t.Errorf("%s works here: %s (%s)", tool.Tool, tool.Answer, tool.Why)
 		}
 	}
 }
