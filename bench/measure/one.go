@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -14,6 +15,7 @@ const (
 	maxOwn         = 3.0 // µs per event, writing included
 	maxArmedCold   = 300 // ms, layouts from BTF
 	maxArmedCached = 60  // ms, layouts from an earlier run
+	maxCalibration = 2   // s, from exec to exit
 	maxResident    = 30  // MB
 	maxBinary      = 12  // MB
 	maxFiltered    = 0.1 // µs per event that the kernel filters out
@@ -30,6 +32,9 @@ func (m *measurement) oneCPU() error {
 
 	definitions, err := m.startUp()
 	if err != nil {
+		return err
+	}
+	if err := m.calibration(); err != nil {
 		return err
 	}
 	file := filepath.Join(m.tmp, "events")
@@ -114,6 +119,22 @@ func (m *measurement) startUp() (definitions []string, err error) {
 	m.check("exec → armed, layouts from BTF", median(cold), maxArmedCold, " ms")
 	m.check("exec → armed, layouts kept from the last run", median(cached), maxArmedCached, " ms")
 	return definitions, nil
+}
+
+// calibration measures how long skprobe takes to measure the layouts of a kernel without type information.
+func (m *measurement) calibration() error {
+	var all []float64
+	for i := range m.repeat {
+		cmd := exec.Command(m.skprobe, "calibrate")
+		cmd.Env = append(os.Environ(), "SKPROBE_CACHE="+filepath.Join(m.tmp, "measured"+strconv.Itoa(i)))
+		start := time.Now()
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("skprobe calibrate: %w: %s", err, out)
+		}
+		all = append(all, time.Since(start).Seconds())
+	}
+	m.check("calibrate, all of it", median(all), maxCalibration, " s")
+	return nil
 }
 
 // watched is what one run of the load under skprobe took.
