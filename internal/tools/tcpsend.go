@@ -1,6 +1,10 @@
 package tools
 
-import "github.com/skprobe/skprobe/internal/event"
+import (
+	"slices"
+
+	"github.com/skprobe/skprobe/internal/event"
+)
 
 var _ = add(event.Tool{
 	Name:  "tcpsend",
@@ -48,8 +52,7 @@ func sendFlags(expr string) event.Field {
 // tcpCall are the fields of a call that moves bytes to or from a socket, from
 // the expressions of the socket and of how many bytes are asked for, and others.
 func tcpCall(sk, size string, others ...event.Field) []event.Field {
-	return append([]event.Field{
-		{Expr: sk, Kind: event.Sock, Parts: shown(tcpEnds)},
+	return slices.Concat(usedEnds(sk), []event.Field{
 		{Name: "size", Expr: size, Kind: event.Size, Help: "bytes that the call asks for"},
 		{Name: "bytes", Expr: "$retval", Kind: event.Int, Hidden: true},
 		{Name: "result", Expr: "$retval", Kind: event.Errno, Hidden: true},
@@ -58,5 +61,15 @@ func tcpCall(sk, size string, others ...event.Field) []event.Field {
 		{Name: "error", Help: "why none were (JSON: a negative number)", Cases: []event.Case{
 			{If: []event.Cond{{Field: "result", Op: event.Less}}, From: "result"}}},
 		event.NetNS(sk),
-	}, others...)
+	}, others)
+}
+
+// usedEnds are the ends of a socket that a process uses. There may be bytes to
+// take when both ends have closed, and one that is closed has no skc_num any
+// more.
+func usedEnds(sk string) []event.Field {
+	return []event.Field{
+		{Expr: sk, Kind: event.Sock, Parts: []event.Pick{{Part: "family"}, {Part: "laddr"}, {Part: "raddr"}, {Part: "rport"}}},
+		{Name: "lport", Expr: "((struct inet_sock *)" + sk + ")->inet_sport", Kind: event.Port, Help: "local port"},
+	}
 }

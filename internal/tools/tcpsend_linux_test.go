@@ -137,6 +137,15 @@ func TestTCPRecv(t *testing.T) {
 				p.callAt(p.b, "splice", int(moved), clitest.Event{"event": "tcp.splice_read", "size": 100, "done": 50})
 				unix.Shutdown(p.a.fd, unix.SHUT_WR)
 				p.callAt(p.b, "the end", recv(10, 0), clitest.Event{"size": 10, "done": 0, "flags": "0"})
+				// When both have closed, the socket has let go of its port, and still has bytes.
+				p.send(p.b, b[:5], 0)
+				unix.Shutdown(p.b.fd, unix.SHUT_WR)
+				p.a.waitClosed()
+				n, err = unix.Read(p.a.fd, b[:10])
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.callAt(p.a, "what is left of a closed connection", n, clitest.Event{"size": 10, "done": 5, "flags": "0"})
 			})
 		})
 	}
@@ -189,6 +198,23 @@ func newTCPPair(t *testing.T, f pairFamily) *tcpPair {
 	p.b = &socket{k: k, fd: fd, v6: l.v6, peer: addrPort(sa)}
 	p.b.look()
 	return p
+}
+
+// waitClosed waits until the socket's state is CLOSE.
+func (s *socket) waitClosed() {
+	s.k.t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		info, err := unix.GetsockoptTCPInfo(s.fd, unix.SOL_TCP, unix.TCP_INFO)
+		if err != nil {
+			s.k.t.Fatal(err)
+		}
+		if info.State == unix.BPF_TCP_CLOSE {
+			return
+		}
+		if time.Now().After(end) {
+			s.k.t.Fatalf("the connection is not closed after 20 s, but in state %d", info.State)
+		}
+	}
 }
 
 // send returns what the call did, or the negative number of its error.

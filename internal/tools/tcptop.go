@@ -1,6 +1,7 @@
 package tools
 
 import (
+	"slices"
 	"time"
 
 	"github.com/skprobe/skprobe/internal/event"
@@ -56,14 +57,14 @@ skprobe tcptop --count-by comm,lport --sort rx_bytes --every 0 --duration 1m`,
 			Funcs:   []string{"__tcp_cleanup_rbuf", "tcp_cleanup_rbuf"},
 			NonNull: []string{"sk"},
 			Rare:    []event.Cond{{Field: "copied", Op: event.AtLeast, Num: 1}},
-			Fields: []event.Field{
-				event.SkAddr("sk"), {Expr: "sk", Kind: event.Sock, Parts: shown(tcpEnds)}, event.NetNS("sk"),
+			Fields: slices.Concat(usedEnds("sk"), []event.Field{
+				event.SkAddr("sk"), event.NetNS("sk"),
 				{Name: "copied", Expr: "copied", Kind: event.Int, Hidden: true},
 				{Name: "copied_seq", Expr: "((struct tcp_sock *)sk)->copied_seq", Kind: event.Uint, Hidden: true, Optional: true},
 				{Name: "rcv_nxt", Expr: "((struct tcp_sock *)sk)->rcv_nxt", Kind: event.Uint, Hidden: true, Optional: true},
 				{Name: "bytes_received", Expr: "((struct tcp_sock *)sk)->bytes_received", Kind: event.Uint, Hidden: true, Optional: true},
 				{Name: "rx_bytes", Computed: true, Kind: event.Size, Help: "bytes that the process received"},
-			},
+			}),
 		}},
 	}},
 	Columns: []string{"family", "laddr", "lport", "raddr", "rport", "rx_bytes", "tx_bytes"},
@@ -77,9 +78,9 @@ skprobe tcptop --count-by comm,lport --sort rx_bytes --every 0 --duration 1m`,
 })
 
 func tcpSent() []event.Field {
-	return []event.Field{{Expr: "sk", Kind: event.Sock, Parts: shown(tcpEnds)}, event.NetNS("sk"),
-		{Name: "sent", Expr: "$retval", Kind: event.Int, Hidden: true},
-		{Name: "tx_bytes", Expr: "$retval", Kind: event.Size, Help: "bytes that the process sent"}}
+	return append(usedEnds("sk"), event.NetNS("sk"),
+		event.Field{Name: "sent", Expr: "$retval", Kind: event.Int, Hidden: true},
+		event.Field{Name: "tx_bytes", Expr: "$retval", Kind: event.Size, Help: "bytes that the process sent"})
 }
 
 // received counts each byte once, as the sequence number of the next byte to be
