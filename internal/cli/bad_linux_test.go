@@ -135,6 +135,7 @@ func TestBadProbe(t *testing.T) {
 		probeBad(2, "udp_sendmsg $foo", "known variables are $retval"),
 		probeBad(3, "udp_sendmsg %foo", "%foo", "Invalid register name"),
 		probeBad(3, "udp_sendmsg @no_such_global", "@no_such_global"),
+		probeBad(3, "udp_sendmsg x=@init_task.comm", "a member of a variable is ((struct TYPE *)&@init_task)->comm"),
 		probeBad(2, "udp_sendmsg ((struct foo *)sk)->x", `no type "struct foo"`),
 		probeBad(2, "udp_sendmsg *msg", "struct msghdr has no kind of its own"),
 		probeBad(2, "udp_sendmsg len->x", "is no pointer"),

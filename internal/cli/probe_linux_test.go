@@ -146,7 +146,7 @@ func TestProbeFields(t *testing.T) {
 	}, " ")
 	variables := testkernel.Symbol("jiffies")() == nil // not without CONFIG_KALLSYMS_ALL, as Debian's for arm64 in clouds
 	if variables {
-		probe += " jiffies=@jiffies"
+		probe += " jiffies=@jiffies lo=((struct net *)&@init_net)->loopback_dev->ifindex"
 	}
 	r := clitest.Start(t, "probe", "--format", "json", probe, "--pid", fmt.Sprint(os.Getpid()))
 	for i := range 2 {
@@ -168,6 +168,7 @@ func TestProbeFields(t *testing.T) {
 	always := want{"alt": 2, "s_family": "inet", "protocol": unix.IPPROTO_UDP, "send": "udp_sendmsg+0x0", "name": "UDP"}
 	if variables {
 		always["prot"] = "udp_prot+0x0"
+		always["lo"] = 1
 	}
 	// A pointer that is NULL makes everything behind it absent, although the
 	// kernel leaves the bytes of the event before there.

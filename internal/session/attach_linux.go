@@ -278,13 +278,16 @@ func refusal(c *event.Compiled, h *event.Half, err error) error {
 		msg += ": nothing can be probed there, because probing itself needs it or its code does not allow it"
 	case "Invalid probed address or symbol":
 		// The kernel finds the globals together with the function.
-		names := []string{place}
+		names, member := []string{place}, ""
 		for _, a := range h.Plan.Args {
 			if name := "@" + a.Base.Name; a.Base.Kind == fetchargs.Symbol && !slices.Contains(names, name) {
 				names = append(names, name)
+				if global, of, dotted := strings.Cut(name, "."); dotted {
+					member = fmt.Sprintf("; a member of a variable is ((struct TYPE *)&%s)->%s", global, of)
+				}
 			}
 		}
-		msg += ": " + strings.Join(names, " or ")
+		msg += ": " + strings.Join(names, " or ") + member
 	}
 	if said.Offset < len(said.Line) {
 		word, _, _ := strings.Cut(said.Line[said.Offset:], " ")
