@@ -17,6 +17,7 @@ type countFlags struct {
 	sum   []string
 	hist  string
 	every time.Duration
+	total bool
 	top   int
 	sort  string
 
@@ -30,6 +31,7 @@ func (f *countFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.hist, "hist", "", "draw a histogram of this `FIELD`, with percentiles, of the events that are counted together")
 	fs.DurationVar(&f.every, "every", 0, "show what was counted each time `D` (2s) has passed, and begin anew; 0: at the end")
 	fs.DurationVar(&f.every, "timer", 0, "the same as --every `D`: a line each time it has passed")
+	fs.BoolVar(&f.total, "total", false, "with --every: at the end, show also what was counted in all")
 	fs.IntVar(&f.top, "top", 0, "show the first `N` rows only; 0: all")
 	fs.StringVar(&f.sort, "sort", "desc", "order of rows by their sums, or else the count, or a column of theirs: `asc|desc|COLUMN[:asc]`")
 }
@@ -66,6 +68,7 @@ func (f *countFlags) counting(own *event.Counting) (*event.Counting, error) {
 	if given("every") || given("timer") {
 		c.Every = f.every
 	}
+	c.Total = f.total
 	if given("top") {
 		c.Top = f.top
 	}
@@ -98,6 +101,9 @@ func (f *countFlags) check(c *event.Counting) error {
 		return usagef("--every %v: it is %v at least", f.every, shortestEvery)
 	case f.top < 0:
 		return usagef("--top %d: it cannot be negative", f.top)
+	}
+	if f.total && c.Every == 0 {
+		return usagef("--total needs --every: without it there are only the rows of the whole run")
 	}
 	for _, flag := range []string{"top", "sort"} {
 		if given(flag) && len(c.By) == 0 {

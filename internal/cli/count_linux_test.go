@@ -94,13 +94,13 @@ map[count:1 family:inet rport:10 sum_size:40]`)
 	nothingLeft(t)
 }
 
-// TestCountEvery shows rows on time, whether something happens or not, and every event in one of them.
+// TestCountEvery shows rows on time, whether something happens or not, every event in one of them, and at the end all of them in one.
 func TestCountEvery(t *testing.T) {
 	testkernel.Alike(t)
 	needs(t)
 	testkernel.NetNS(t)
 	const every = 500 * time.Millisecond
-	run := clitest.Start(t, "udp", "--send", "--format", "json", "--every", every.String(), "--sum", "size")
+	run := clitest.Start(t, "udp", "--send", "--format", "json", "--every", every.String(), "--sum", "size", "--total")
 	lines := func() int { return strings.Count(run.Stdout(), "\n") }
 	start := time.Now()
 	run.Until("3 rows are there without an event", func() bool { return lines() >= 3 })
@@ -114,6 +114,11 @@ func TestCountEvery(t *testing.T) {
 		}
 	}
 	rows := run.Stop().OK().Events()
+	whole := rows[len(rows)-1]
+	rows = rows[:len(rows)-1]
+	if !whole.Has(clitest.Event{"total": true, "count": sent, "sum_size": 10 * sent}) {
+		t.Errorf("%d datagrams were sent; at the end: %v", sent, whole)
+	}
 	sum, total := 0, 0
 	var last time.Time
 	for i, row := range rows {
@@ -213,6 +218,7 @@ func TestBadCounts(t *testing.T) {
 		udpBad(2, "--sort size: it is no column of the rows: pid, count, sum_size", "--count-by", "pid", "--sum", "size", "--sort", "size"),
 		udpBad(2, "--every 1ms: it is 10ms at least", "--every", "1ms"),
 		udpBad(2, "missing unit", "--every", "2"),
+		udpBad(2, "--total needs --every", "--sum", "size", "--total"),
 		udpBad(2, "--stack shows the stack of each event, and events are counted here", "--stack", "--count-by", "pid"),
 		udpBad(2, `--with: no column "nosuch" on request here; there are: cgroup netns`, "--with", "netns,nosuch"),
 		{[]string{"tcpstates", "--duration", "1ns", "--count-by", "pid"}, 2, []string{"--count-by pid: these events are not of a process"}},

@@ -14,6 +14,8 @@ type Counting struct {
 	Hist string
 	// Every is the time after which rows are shown and counting begins anew; 0: they are shown once, at the end.
 	Every time.Duration
+	// Total: what is shown each Every is shown of the whole run too, at the end.
+	Total bool
 	// Top is how many rows are shown, 0 for all.
 	Top int
 	// Order is the column of the rows by which they are sorted, the largest first; "" for the sums, added up, and without

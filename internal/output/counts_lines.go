@@ -7,7 +7,8 @@ import (
 	"github.com/skprobe/skprobe/internal/event"
 )
 
-// jsonRows writes an object for each row: time, keys, count, sums, the histogram, and "others" where it is the row of those.
+// jsonRows writes an object for each row: time, keys, count, sums, the histogram, "others" where it is the row of those, and "total" where it is of
+// the whole run.
 type jsonRows struct {
 	*jsonSink
 	hist jsonColumn
@@ -22,7 +23,7 @@ func newJSONRows(w io.Writer, t *aggregate.Table, opts Options) *jsonRows {
 	return s
 }
 
-func (s *jsonRows) write(rows []aggregate.Row, wall int64, _ uint64) {
+func (s *jsonRows) write(rows []aggregate.Row, wall int64, _ uint64, whole bool) {
 	for _, r := range rows {
 		b := append(s.b, `{"time":"`...)
 		b = s.clock.appendRFC3339(b, wall)
@@ -37,6 +38,9 @@ func (s *jsonRows) write(rows []aggregate.Row, wall int64, _ uint64) {
 		}
 		if r.Others {
 			b = append(b, `,"others":true`...)
+		}
+		if whole {
+			b = append(b, `,"total":true`...)
 		}
 		s.b = append(b, '}', '\n')
 	}
@@ -71,11 +75,12 @@ type csvRows struct {
 	columns []event.Column
 	keys    int
 	drew    event.Column
+	total   bool // rows tell whether they are of the whole run
 	buckets []byte
 }
 
-func newCSVRows(w io.Writer, t *aggregate.Table, opts Options) *csvRows {
-	s := &csvRows{csvSink: &csvSink{buffer: newBuffer(w), clock: newClock(dateTime, opts.Location)}, columns: t.Columns(), keys: t.Keys(), drew: t.Hist()}
+func newCSVRows(w io.Writer, t *aggregate.Table, total bool, opts Options) *csvRows {
+	s := &csvRows{csvSink: &csvSink{buffer: newBuffer(w), clock: newClock(dateTime, opts.Location)}, columns: t.Columns(), keys: t.Keys(), drew: t.Hist(), total: total}
 	s.b = append(s.b, "time"...)
 	add := func(name string) { s.b = s.appendField(append(s.b, ','), []byte(name)) }
 	for _, c := range s.columns {
@@ -91,11 +96,14 @@ func newCSVRows(w io.Writer, t *aggregate.Table, opts Options) *csvRows {
 	if s.keys > 0 {
 		add("others")
 	}
+	if total {
+		add("total")
+	}
 	s.b = append(s.b, '\n')
 	return s
 }
 
-func (s *csvRows) write(rows []aggregate.Row, wall int64, _ uint64) {
+func (s *csvRows) write(rows []aggregate.Row, wall int64, _ uint64, whole bool) {
 	for _, r := range rows {
 		b := s.clock.appendRFC3339(s.b, wall)
 		for i := range r.Values {
@@ -111,6 +119,12 @@ func (s *csvRows) write(rows []aggregate.Row, wall int64, _ uint64) {
 			b = append(b, ',')
 		}
 		if r.Others {
+			b = append(b, "true"...)
+		}
+		if s.total {
+			b = append(b, ',')
+		}
+		if whole {
 			b = append(b, "true"...)
 		}
 		s.b = append(b, '\n')

@@ -22,6 +22,7 @@ type tableRows struct {
 	lines    bool // one row, again and again
 	names    []string
 	at       event.Event // for the time
+	whole    bool        // the rows are those of the whole run
 	screen   func() (lines, columns int)
 	text     []byte
 }
@@ -55,9 +56,9 @@ func newTableRows(w io.Writer, t *aggregate.Table, repeated bool, opts Options) 
 	return s
 }
 
-func (s *tableRows) write(rows []aggregate.Row, wall int64, mono uint64) {
-	s.at = event.Event{Wall: wall, Mono: mono}
-	if s.lines || s.screen == nil {
+func (s *tableRows) write(rows []aggregate.Row, wall int64, mono uint64, whole bool) {
+	s.at, s.whole = event.Event{Wall: wall, Mono: mono}, whole
+	if s.lines || s.screen == nil || whole {
 		s.block(rows)
 		return
 	}
@@ -92,13 +93,14 @@ func (s *tableRows) redraw(start int) {
 	s.b = append(s.b, "\x1b[J"...) // nor below
 }
 
-// block writes the rows of a time.
+// block writes the rows of a time, or those of the whole run.
 func (s *tableRows) block(rows []aggregate.Row) {
-	if !s.lines && s.begun {
+	headed := !s.lines && s.repeated || s.whole && !(s.lines && s.repeated)
+	if s.begun && (headed || !s.lines) {
 		s.endLine()
 	}
-	if !s.lines && s.repeated {
-		s.b = s.stamp.append(s.b, &s.at)
+	if headed {
+		s.b = s.appendTime(s.b)
 		s.endLine()
 	}
 	if s.drew.Name != "" {
@@ -140,11 +142,19 @@ func (s *tableRows) widen(rows []aggregate.Row) {
 	}
 }
 
+// appendTime appends of which time the rows are.
+func (s *tableRows) appendTime(dst []byte) []byte {
+	if s.whole {
+		return append(dst, "total"...)
+	}
+	return s.stamp.append(dst, &s.at)
+}
+
 // value is what is in a cell of a row, valid until the next call.
 func (s *tableRows) value(c *cell, r aggregate.Row) (text []byte, width int) {
 	s.scratch = s.scratch[:0]
 	if c.from == fromTime {
-		s.scratch = s.stamp.append(s.scratch, &s.at)
+		s.scratch = s.appendTime(s.scratch)
 		return s.scratch, len(s.scratch)
 	}
 	switch v := &r.Values[c.index]; {

@@ -24,8 +24,14 @@ func counted(t *testing.T, format string, repeated bool, c event.Counting) strin
 	if err != nil {
 		t.Fatal(err)
 	}
+	var total *aggregate.Table
+	if c.Total {
+		if total, err = aggregate.New(countsSchema, c); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var out strings.Builder
-	s, err := NewCounts(format, &out, table, repeated, Options{Location: time.UTC})
+	s, err := NewCounts(format, &out, table, total, repeated, Options{Location: time.UTC})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +86,35 @@ COUNT SUM_SIZE
 TIME               COUNT   SUM_SIZE
 22:13:20.123456        5       1280
 22:13:21.123456        0          0
+`},
+		{"table of all", "table", true, event.Counting{By: []string{"raddr"}, Top: 1, Total: true}, `
+22:13:20.123456
+RADDR    COUNT
+10.0.0.1     2
+
+22:13:21.123456
+RADDR    COUNT
+
+total
+RADDR    COUNT
+10.0.0.1     2
+`},
+		{"lines, and of all", "table", true, event.Counting{Sums: size, Total: true}, `
+TIME               COUNT   SUM_SIZE
+22:13:20.123456        5       1280
+22:13:21.123456        0          0
+total                  5       1280
+`},
+		{"json of all", "json", true, event.Counting{Sums: size, Total: true}, `
+{"time":"2023-11-14T22:13:20.123456789Z","count":5,"sum_size":1280}
+{"time":"2023-11-14T22:13:21.123456789Z","count":0,"sum_size":0}
+{"time":"2023-11-14T22:13:22.123456789Z","count":5,"sum_size":1280,"total":true}
+`},
+		{"csv of all", "csv", true, event.Counting{Sums: size, Total: true}, `
+time,count,sum_size,total
+2023-11-14T22:13:20.123456789Z,5,1280,
+2023-11-14T22:13:21.123456789Z,0,0,
+2023-11-14T22:13:22.123456789Z,5,1280,true
 `},
 		{"histogram", "table", false, event.Counting{Hist: "size", Sums: size}, `
 count 5, sum_size 1280, size p50 71 p90 1000 p99 1000 max 1000
@@ -156,7 +191,7 @@ func TestCountsOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out strings.Builder
-		s, err := NewCounts(format, &out, table, false, Options{Location: time.UTC})
+		s, err := NewCounts(format, &out, table, nil, false, Options{Location: time.UTC})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -181,7 +216,7 @@ func TestCountsScreen(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	s, err := NewCounts("table", &out, table, true, Options{Location: time.UTC, Screen: func() (int, int) { return 4, 12 }})
+	s, err := NewCounts("table", &out, table, nil, true, Options{Location: time.UTC, Screen: func() (int, int) { return 4, 12 }})
 	if err != nil {
 		t.Fatal(err)
 	}

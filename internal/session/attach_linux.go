@@ -35,6 +35,7 @@ type attached struct {
 	owners  *event.Owners    // nil where none are needed
 	reduce  event.Reducer    // nil where events are shown as they come
 	counts  *aggregate.Table // nil where events are not counted
+	total   *aggregate.Table // those of the whole run, nil where they are not wanted
 	shown   *filter.Program  // what decides whether an event is shown, where the kernel cannot because of owners or reduce
 	notes   []string         // for -v
 	// everywhere: the events of all tasks are read, though perhaps only some are to be shown
@@ -144,7 +145,13 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 	if err != nil {
 		return nil, err
 	}
-	a := &attached{program: p, owners: p.NewOwners(), shown: where.Program(), counts: counts, patterns: patterns, users: users, tasks: tasks, devices: devices}
+	var total *aggregate.Table
+	if counts != nil && cfg.Counting.Total {
+		if total, err = cfg.counts(&p.Schema); err != nil {
+			return nil, err
+		}
+	}
+	a := &attached{program: p, owners: p.NewOwners(), shown: where.Program(), counts: counts, total: total, patterns: patterns, users: users, tasks: tasks, devices: devices}
 	if cfg.Tool.Reduce != nil {
 		a.reduce = cfg.Tool.Reduce(&p.Schema, cfg.Settings)
 	}

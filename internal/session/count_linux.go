@@ -28,7 +28,7 @@ func (cfg *Config) columns() []string {
 	return all
 }
 
-// counts is the table in which events are counted, nil where they are shown.
+// counts is a table in which events are counted, nil where they are shown.
 func (cfg *Config) counts(s *event.Schema) (*aggregate.Table, error) {
 	if cfg.Counting == nil {
 		return nil, nil
@@ -86,7 +86,7 @@ func (r *run) newSink(w io.Writer, opts output.Options) (sink output.Sink, err e
 		if cfg.Counting.Redraw {
 			opts.Screen = cfg.screen()
 		}
-		r.counts, err = output.NewCounts(cfg.Format, w, table, cfg.Counting.Every > 0, opts)
+		r.counts, err = output.NewCounts(cfg.Format, w, table, r.attached.total, cfg.Counting.Every > 0, opts)
 		sink = r.counts
 	} else {
 		sink, err = output.New(cfg.Format, w, &r.attached.program.Schema, opts)
@@ -114,7 +114,14 @@ func (r *run) lastCounts() error {
 
 // warnBeyond says how many events did not find a row.
 func (a *attached) warnBeyond(w io.Writer) {
-	if a.counts == nil || a.counts.Beyond() == 0 {
+	if a.counts == nil {
+		return
+	}
+	beyond := a.counts.Beyond()
+	if a.total != nil {
+		beyond = max(beyond, a.total.Beyond())
+	}
+	if beyond == 0 {
 		return
 	}
 	var keys []string
@@ -122,5 +129,5 @@ func (a *attached) warnBeyond(w io.Writer) {
 		keys = append(keys, c.Name)
 	}
 	fmt.Fprintf(w, "skprobe: warning: %d events are counted as others: there were more than %d different values of %s at a time\n",
-		a.counts.Beyond(), aggregate.MaxKeys, strings.Join(keys, ", "))
+		beyond, aggregate.MaxKeys, strings.Join(keys, ", "))
 }
