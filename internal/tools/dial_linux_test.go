@@ -33,7 +33,7 @@ type dialer struct {
 	comm string
 	want []noted
 
-	absent map[string]bool // ends of connections whose bytes were not shown; nil where that is an error
+	missed map[string]bool // what of connections was not shown, because the kernel missed it; nil where that is an error
 }
 
 // newDialer is a dialer in the calling thread, to which the caller is locked.
