@@ -39,6 +39,9 @@ func TestTCPRetrans(t *testing.T) {
 			types := map[any]int{}
 			for _, e := range events {
 				types[e["type"]]++
+				if e["family"] == nil && e["type"] == "syn-ack" && clitest.Calibrated() {
+					e["family"] = family // the tracepoint of old kernels does not have it
+				}
 				if e["pid"] != os.Getpid() || e["family"] != family {
 					t.Errorf("not ours: %v", e)
 				}
