@@ -72,6 +72,7 @@ func TestBadFlags(t *testing.T) {
 		udpBad(2, "missing unit", "--duration", "3"),
 		udpBad(2, "4 to 1048576 KiB", "--buffer", "1"),
 		udpBad(2, `"abc" for "-p, --pid" flag: that is no number`, "--pid", "abc"),
+		udpBad(2, `"maybe" for "--strict" flag: the flag alone is enough`, "--strict=maybe"),
 		udpBad(2, `"-1" for "--count" flag: that is no number`, "--count", "-1"),
 		udpBad(1, "there is no process 99999999", "--pid", "99999999"),
 		udpBad(2, "exclude each other", "--pid", "1", "--", "true"),

@@ -100,8 +100,12 @@ Events go to standard output, messages to standard error. Exit status: 0 done;
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		what := ": that is no number"
+		if strings.Contains(err.Error(), "strconv.ParseBool") {
+			what = ": the flag alone is enough, or =true, =false"
+		}
 		msg := strconvNoise.ReplaceAllString(err.Error(), ": ")
-		return usagef("%s; see %s --help", strings.Replace(msg, ": invalid syntax", ": that is no number", 1), cmd.CommandPath())
+		return usagef("%s; see %s --help", strings.Replace(msg, ": invalid syntax", what, 1), cmd.CommandPath())
 	})
 	root.AddGroup(&cobra.Group{ID: "tools", Title: "Tools:"}, &cobra.Group{ID: "kernel", Title: "This kernel:"})
 	all := tools.All()

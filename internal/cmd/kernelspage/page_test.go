@@ -43,7 +43,7 @@ func TestPage(t *testing.T) {
 | | 6.1 amd64 |
 |---|---|
 | kernel | 6.1.0-50-cloud-amd64 |
-| time to measure its layouts, emulated | 1.4s |
+| time to measure its layouts, in guests that share processors | 1.4s |
 | layouts from a profile are those of BTF | yes |
 
 ## Layouts from BTF, records through perf

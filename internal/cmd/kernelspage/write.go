@@ -24,10 +24,10 @@ var shown = []struct {
 
 const head = `# What works on which kernel
 
-Made from the results of ` + "`make test-all`" + ` by ` + "`make kernels-page`" + `; do not edit.
+Made by ` + "`make kernels-page`" + ` from the results of ` + "`make test-all`" + `, or of some of its guests: what did not run is not here. Do not edit.
 
 A tool works where all its tests ran and passed, with real traffic. Where it goes without columns, what it shows is right all the same, and
-one line says so when it starts. Layouts from a profile and from debug information (DWARF) are those of BTF: tests compare
+one line says so when it starts. On a processor of its own, measuring layouts takes 1 s (` + "`make bench`" + `). Layouts from a profile and from debug information (DWARF) are those of BTF: tests compare
 them, the first on every kernel, the second on 6.1 (` + "`make test-dwarf`" + `).
 `
 
@@ -51,7 +51,7 @@ func write(w io.Writer, all []*result) error {
 	p := &page{}
 	p.WriteString(head)
 	p.row("kernel", all, func(r *result) string { return r.release })
-	p.row("time to measure its layouts, emulated", all, func(r *result) string { return r.calibration })
+	p.row("time to measure its layouts, in guests that share processors", all, func(r *result) string { return r.calibration })
 	p.row("layouts from a profile are those of BTF", all, func(r *result) string { return r.profile })
 	for _, s := range shown {
 		p.table(s.title, s.way, all)
