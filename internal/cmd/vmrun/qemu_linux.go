@@ -135,7 +135,7 @@ func (g *guest) boot(ctx context.Context) error {
 		args = append(args, "-icount", "shift=0,sleep=off")
 		cmdline += " nokaslr norandmaps"
 	}
-	args = append(args, "-cpu", cpu, "-append", strings.TrimSpace(cmdline+" "+o.cmdline))
+	args = append(args, "-cpu", cpu, "-append", strings.Join(strings.Fields(cmdline+" "+g.machine.cmdline+" "+o.cmdline), " "))
 
 	// The parent-death signal belongs to the thread that starts the process, so stay on it.
 	runtime.LockOSThread()
