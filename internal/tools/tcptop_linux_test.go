@@ -98,8 +98,8 @@ func (p *tcpPair) exchange(t *testing.T) (sent int) {
 			unix.Send(p.a.fd, make([]byte, 500), 0)
 		}
 	}()
-	if n := read(1500, unix.MSG_WAITALL); n != 1500 {
-		t.Errorf("%d bytes with MSG_WAITALL", n)
+	for n := 0; n < 1500; {
+		n += read(1500-n, unix.MSG_WAITALL) // less where a signal of Go's runtime comes
 	}
 	sent += 1500
 	// More than there is room for.
