@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -28,18 +30,9 @@ func (t *costs) add(what string, s *sending, own *time.Duration) {
 }
 
 // middle returns the run with the middle elapsed time.
-func middle(of []*sending) *sending {
-	var times []time.Duration
-	for _, s := range of {
-		times = append(times, s.Elapsed)
-	}
-	m := median(times)
-	for _, s := range of {
-		if s.Elapsed == m {
-			return s
-		}
-	}
-	return nil
+func middle[T interface{ elapsed() time.Duration }](of []T) T {
+	sorted := slices.SortedFunc(slices.Values(of), func(a, b T) int { return cmp.Compare(a.elapsed(), b.elapsed()) })
+	return sorted[len(sorted)/2]
 }
 
 func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
+	"strings"
 )
 
 var dropHead = []string{"", "slow-down", "load, µs per datagram", "of it in the sender", "reader's own, µs per event", "shown", "lost"}
@@ -27,10 +26,7 @@ func (m *measurement) drops() error {
 	}
 	add("untraced", base, "", "", "")
 	for _, tool := range [][]string{{"drop"}, {"drop", "--stack"}, {"packet", "--at", "rx"}, {"packet", "--at", "rx,tx"}, {"packet", "--path"}} {
-		what := "skprobe"
-		for _, word := range tool {
-			what += " " + word
-		}
+		what := "skprobe " + strings.Join(tool, " ")
 		w, err := m.watchMiddle(tool[0], append(tool[1:], "--format", "json", "-o", filepath.Join(m.tmp, "events"))...)
 		if err != nil {
 			return err
@@ -57,8 +53,7 @@ func (m *measurement) watchMiddle(tool string, args ...string) (*watched, error)
 		}
 		all = append(all, w)
 	}
-	slices.SortFunc(all, func(a, b *watched) int { return cmp.Compare(a.Elapsed, b.Elapsed) })
-	return all[len(all)/2], nil
+	return middle(all), nil
 }
 
 // reads is what a tracer that is a BPF program makes of a drop: reason, place, addresses and ports.

@@ -22,6 +22,8 @@ type sending struct {
 	Elapsed, CPU time.Duration
 }
 
+func (s *sending) elapsed() time.Duration { return s.Elapsed }
+
 // send runs the load, under another program if prefix is not empty, and returns its report. A prefix that ends with -c takes the
 // load as one argument.
 func (m *measurement) send(prefix ...string) (*sending, error) {

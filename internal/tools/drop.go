@@ -200,9 +200,7 @@ type drops struct {
 
 	device  func(netns uint64, ifindex uint32) (event.DeviceCounters, bool)
 	callers *callers
-	columns []event.Column
 	here    map[context]arrival
-	text    []byte
 }
 
 // arrival is the packet that came to a socket last in a context, and the
@@ -213,7 +211,7 @@ func newDrops(s *event.Schema, _ event.Settings) event.Reducer {
 	return &drops{reason: s.Column("reason"), state: s.Column("state"), skbaddr: s.Column("skbaddr"),
 		length: s.Column("len"), ifindex: s.Column("ifindex"), netns: s.Column("netns"),
 		rxDropped: s.Column("rx_dropped"), rxNoHandler: s.Column("rx_nohandler"), txDropped: s.Column("tx_dropped"),
-		device: s.Device, callers: newCallers(s), columns: s.Columns, here: map[context]arrival{}}
+		device: s.Device, callers: newCallers(s), here: map[context]arrival{}}
 }
 
 func (d *drops) Event(ev *event.Event, show func(*event.Event) error) error {
@@ -225,7 +223,7 @@ func (d *drops) Event(ev *event.Event, show func(*event.Event) error) error {
 		d.here[contextOf(ev)] = arrival{ev.Values[d.skbaddr].Num, ev.Values[d.state].Num}
 		return nil
 	}
-	switch string(d.write(ev, d.reason)) {
+	switch string(d.callers.write(ev, d.reason)) {
 	case "CONSUMED", "NOT_DROPPED_YET":
 		return nil
 	}
@@ -261,15 +259,6 @@ var (
 	atClose  = []byte("sk_stream_kill_queues")
 	inPacket = []byte("skb_release_data")
 )
-
-// write writes a value as it is shown, nothing where it is absent.
-func (d *drops) write(ev *event.Event, column int) []byte {
-	d.text = d.text[:0]
-	if v := ev.Value(column); v != nil {
-		d.text = d.columns[column].Kind.Append(d.text, v)
-	}
-	return d.text
-}
 
 // Evicted: there are only as many contexts as two for each CPU.
 func (d *drops) Evicted() uint64 { return 0 }

@@ -45,17 +45,13 @@ func contextOf(ev *event.Event) context { return context{ev.CPU, ev.Task} }
 // callers know who had packets dropped last, in each context.
 type callers struct {
 	location int
-	kind     *event.Kind
+	columns  []event.Column
 	last     map[context]uint64
 	text     []byte
 }
 
 func newCallers(s *event.Schema) *callers {
-	c := &callers{location: s.Index("location"), last: map[context]uint64{}}
-	if c.location >= 0 {
-		c.kind = s.Columns[c.location].Kind
-	}
-	return c
+	return &callers{location: s.Index("location"), columns: s.Columns, last: map[context]uint64{}}
 }
 
 // note remembers the caller of an event of passingOn.
@@ -68,20 +64,20 @@ func (c *callers) note(ev *event.Event) {
 // place returns where a packet was dropped, as it is shown, until the next call.
 // Where that was only passed on it makes the event's location that of the caller.
 func (c *callers) place(ev *event.Event) []byte {
-	where := c.write(ev)
+	where := c.write(ev, c.location)
 	caller := c.last[contextOf(ev)]
 	if caller == 0 || !slices.ContainsFunc(passOn, func(name []byte) bool { return bytes.HasPrefix(where, name) }) {
 		return where
 	}
 	ev.SetNum(c.location, caller)
-	return c.write(ev)
+	return c.write(ev, c.location)
 }
 
-// write writes the location as it is shown, nothing where it is absent.
-func (c *callers) write(ev *event.Event) []byte {
+// write writes a value as it is shown, nothing where it is absent, until the next call.
+func (c *callers) write(ev *event.Event, column int) []byte {
 	c.text = c.text[:0]
-	if v := ev.Value(c.location); v != nil {
-		c.text = c.kind.Append(c.text, v)
+	if v := ev.Value(column); v != nil {
+		c.text = c.columns[column].Kind.Append(c.text, v)
 	}
 	return c.text
 }

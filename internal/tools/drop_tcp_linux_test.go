@@ -69,6 +69,18 @@ type flow struct {
 	payload []byte
 }
 
+// dialTapped connects to a listener, and listens to the frames of that.
+func dialTapped(l *loser, to net.Listener) (*tap, net.Conn) {
+	l.Helper()
+	frames := newTap(l, l.sender)
+	client, err := net.Dial("tcp4", to.Addr().String())
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.Cleanup(func() { client.Close() })
+	return frames, client
+}
+
 func connect(l *loser, port int) *flow {
 	l.Helper()
 	listener, err := net.Listen("tcp4", net.JoinHostPort(l.dst, strconv.Itoa(port)))
@@ -78,12 +90,7 @@ func connect(l *loser, port int) *flow {
 	defer listener.Close()
 	c := &flow{l: l}
 	l.from.Do(func() {
-		frames := newTap(l, l.sender)
-		client, err := net.Dial("tcp4", listener.Addr().String())
-		if err != nil {
-			l.Fatal(err)
-		}
-		l.Cleanup(func() { client.Close() })
+		frames, client := dialTapped(l, listener)
 		if c.server, err = listener.Accept(); err != nil {
 			l.Fatal(err)
 		}
@@ -155,12 +162,7 @@ func fillWindow(l *loser) {
 	}
 	l.Cleanup(func() { listener.Close() }) // and the connection with it
 	l.from.Do(func() {
-		frames := newTap(l, l.sender)
-		client, err := net.Dial("tcp4", listener.Addr().String())
-		if err != nil {
-			l.Fatal(err)
-		}
-		l.Cleanup(func() { client.Close() })
+		frames, client := dialTapped(l, listener)
 		go client.Write(make([]byte, 64<<10)) // which waits until it is closed
 		ip, full := frames.segment(client.LocalAddr().(*net.TCPAddr).Port, func(s *layers.TCP) bool { return s.ACK && !s.SYN && s.Window == 0 })
 		f := l.frame()
