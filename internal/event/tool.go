@@ -10,6 +10,7 @@ package event
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // A Tool shows one sort of events.
@@ -309,7 +310,8 @@ const Cgroup = "cgroup"
 
 var cgroup = Field{Name: Cgroup, Kind: Char, Computed: true, Help: "cgroup of the process, as /proc/PID/cgroup has it"}
 
-// Functions are those of the kernel that the tool may probe, under all names.
+// Functions are those of the kernel that the tool may probe or ask for, under
+// all names.
 func (t *Tool) Functions() (names []string) {
 	var add func(p *Probe)
 	add = func(p *Probe) {
@@ -318,6 +320,11 @@ func (t *Tool) Functions() (names []string) {
 		}
 		if p.Inner != nil {
 			names = append(names, p.Inner.Funcs...)
+		}
+		for _, need := range p.Needs {
+			if f, ok := strings.CutSuffix(need, "()"); ok {
+				names = append(names, f)
+			}
 		}
 		for i := range p.Else {
 			add(&p.Else[i])

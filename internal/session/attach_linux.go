@@ -53,7 +53,7 @@ type attached struct {
 // kernel has not the functions that the types promised, it tries once more
 // with what the symbols say.
 func attach(cfg *Config, tfs *tracefs.FS, types fetchargs.Types) (*attached, error) {
-	c := &chooser{types: types, symbols: cfg.Verify, wait: true}
+	c := &chooser{types: types, symbols: cfg.Verify, others: cfg.Tool.Functions(), wait: true}
 	a, err := attachWith(cfg, tfs, types, c)
 	if err != nil && !c.symbols && isNoFunction(err) {
 		c.symbols = true

@@ -113,7 +113,7 @@ func CompileOnly(l Layout, all []*event.Tool) ([]*event.Program, SavableLayout, 
 	}
 	var programs []*event.Program
 	for _, t := range all {
-		c := &chooser{types: layout}
+		c := &chooser{types: layout, others: t.Functions()}
 		if t, _, err = locate(t, c); err != nil {
 			return nil, nil, explain(err)
 		}
