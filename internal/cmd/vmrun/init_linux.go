@@ -57,7 +57,9 @@ func runAll(c *channel, status *json.Encoder) error {
 	output := c.writer(streamOutput)
 	for i, r := range j.Runs {
 		start := time.Now()
-		code, err := runProgram(r, slices.Concat(r.Env, j.Env), output) // the first of a name counts
+		code, err := withAgain(r, j.Again, output, func(r run, w io.Writer) (int, error) {
+			return runProgram(r, slices.Concat(r.Env, j.Env), w) // the first of a name counts
+		})
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ type job struct {
 	Tracefs bool     // mount /sys/kernel/tracing
 	Env     []string
 	Runs    []run
+	Again   int      // so many tests of a run that failed are run once more
 	Out     []string // files that the host wants back
 }
 

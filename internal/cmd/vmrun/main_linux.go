@@ -39,6 +39,7 @@ type options struct {
 	sysroot   string
 	init      string
 	smp       int
+	again     int
 	memory    string
 	timeout   time.Duration
 	cmdline   string
@@ -111,6 +112,7 @@ func parseFlags(argv []string) (*options, error) {
 	f.Func("program", "programs of this machine to take along: `NAME,…`", list(&o.programs))
 	f.Func("file", "file or folder to take along: `HOST[=GUEST]`", pairs(&o.files))
 	f.Func("out", "file of the guest to bring back at the end: `GUEST=HOST`", pairs(&o.out))
+	f.IntVar(&o.again, "again", 0, "run the tests of a binary that failed once more, where they are no more than this `number`")
 	f.Func("test", "test binary to run in its package's folder: `PKGDIR=BINARY[,VAR=VALUE…]`", pairs(&o.tests))
 	if err := f.Parse(argv); err != nil {
 		return nil, err
@@ -181,7 +183,7 @@ func fill(a *archive, k *kernel, o *options) (*job, error) {
 	}
 	a.File("init", o.init)
 
-	j := &job{Tracefs: !o.noTracefs, Env: guestEnv(os.Environ())}
+	j := &job{Tracefs: !o.noTracefs, Env: guestEnv(os.Environ()), Again: o.again}
 	if k.Arch != runtime.GOARCH && k.programs == "" {
 		j.Env = append(j.Env, "SKPROBE_VM_PROGRAMS=none") // this machine's do not run there
 	}
