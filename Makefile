@@ -5,7 +5,7 @@ RUN ?=
 FUZZTIME ?= 30s
 BENCH ?=
 
-.PHONY: all test test-all kernels-page test-dwarf vm demo fuzz bench compare lint man setup clean
+.PHONY: all test test-more test-all kernels-page test-dwarf vm demo fuzz bench compare lint man setup clean
 
 all: skprobe
 
@@ -13,11 +13,16 @@ all: skprobe
 skprobe: FORCE
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o $@ ./cmd/skprobe
 
-# All tests: here, and then on every amd64 kernel of the matrix, on one of them with records through tracefs too.
+# The tests: here, and then on every kernel of the matrix; those of the command line, which take longest, on one of them.
 test: setup
 	scripts/test
 
-# In all ways: arm64, layouts measured, records through tracefs, the languages of old kernels; and on kernels that were booted in special ways.
+# In all other ways, for some hours: the command line on the other kernels, records through tracefs, layouts measured, the languages of old
+# kernels; and on kernels that were booted in special ways. MINUTES=N begins no guest after so many.
+test-more: setup
+	MORE=1 MINUTES='$(MINUTES)' scripts/test
+
+# Both.
 test-all: setup
 	ALL=1 scripts/test
 

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/skprobe/skprobe/internal/cli/clitest"
-	"github.com/skprobe/skprobe/internal/testkernel"
 )
 
 // badCase is a command line that cannot work.
@@ -51,7 +50,6 @@ func (c badCase) run(t *testing.T) {
 }
 
 func TestBadFlags(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	for _, c := range []badCase{
 		{[]string{"udpp"}, 2, []string{`unknown command "udpp"`, `did you mean "udp"?`}},
@@ -94,7 +92,6 @@ func TestBadFlags(t *testing.T) {
 }
 
 func TestBadWhere(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	for where, says := range map[string]string{
 		`rport ==`: `condition "rport ==": the condition ends too early`,
@@ -116,7 +113,6 @@ func TestBadWhere(t *testing.T) {
 }
 
 func TestBadProbe(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	for _, c := range []badCase{
 		probeBad(2, "", "a function is needed"),
@@ -207,7 +203,6 @@ func suffixed(t *testing.T) (whole, base string) {
 
 // TestBadFiles gives files that are not what they should be.
 func TestBadFiles(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	btf, err := os.ReadFile("/sys/kernel/btf/vmlinux")
 	if err != nil {

@@ -23,7 +23,6 @@ import (
 // JSON; and of other output, such as that of vars, each line, whatever the
 // numbers in it.
 func TestCookbook(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	testkernel.Needs(t, testkernel.Program("ip"), testkernel.Program("ping"), testkernel.Program("nc"), testkernel.Program("dig"), testkernel.Program("perl"),
 		testkernel.Program("nft"), testkernel.Module("veth"), testkernel.Module("brd"), testkernel.Module("nf_tables"), testkernel.Module("nft_ct"), testkernel.Module("nf_conntrack"))

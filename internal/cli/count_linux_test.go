@@ -47,7 +47,6 @@ func TestCountPings(t *testing.T) {
 
 // TestCountProgram counts what a program and its children do, until it ends; with sums, histograms, and columns on request.
 func TestCountProgram(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	testkernel.NetNS(t)
 	program := clitest.Link(t, "traffic")
@@ -96,7 +95,6 @@ map[count:1 family:inet rport:10 sum_size:40]`)
 
 // TestCountEvery shows rows on time, whether something happens or not, every event in one of them, and at the end all of them in one.
 func TestCountEvery(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	testkernel.NetNS(t)
 	const every = 500 * time.Millisecond
@@ -144,7 +142,6 @@ func TestCountEvery(t *testing.T) {
 
 // TestCountManyKeys counts a thousand destinations at the full rate, and loses none.
 func TestCountManyKeys(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	testkernel.NetNS(t)
 	const ports, rounds = 1000, 20
@@ -198,7 +195,6 @@ func TestCountDuration(t *testing.T) {
 }
 
 func TestBadCounts(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	for _, c := range []badCase{
 		udpBad(2, `--count-by: no field "rprt" here; did you mean rport?`, "--count-by", "comm,rprt"),

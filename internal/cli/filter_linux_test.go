@@ -102,7 +102,6 @@ func plain(events []clitest.Event) []clitest.Event {
 // it should leave; filters that the kernel can decide also with themselves
 // when it may not.
 func TestFilters(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	ns := testkernel.NetNS(t)
 	num := func(e clitest.Event, name string) int { n, _ := e[name].(int); return n }
@@ -359,7 +358,6 @@ func TestEnds(t *testing.T) {
 
 // TestFormats writes the same events in all formats, to a file.
 func TestFormats(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	testkernel.NetNS(t)
 	dir := t.TempDir()

@@ -188,7 +188,6 @@ func TestGraphCounts(t *testing.T) {
 }
 
 func TestBadGraph(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	bad := func(status int, says string, args ...string) badCase {
 		return badCase{append([]string{"graph", "--duration", "1ns"}, args...), status, []string{says}}

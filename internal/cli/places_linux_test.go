@@ -290,7 +290,6 @@ func TestListTracepoints(t *testing.T) {
 }
 
 func TestBadPlace(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	for _, c := range []badCase{
 		probeBad(2, "t:sched", "t:GROUP:EVENT"),

@@ -52,7 +52,6 @@ func TestProgram(t *testing.T) {
 
 // TestProgramStatus passes the program's exit status on.
 func TestProgramStatus(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	program := clitest.Link(t, "traffic")
 	for step, status := range map[string]int{"exit+0": 0, "exit+3": 3, "exit+255": 255, "kill+9": 128 + 9, "kill+15": 128 + 15} {
@@ -85,7 +84,6 @@ func TestProgramInput(t *testing.T) {
 
 // TestProgramSignal ends skprobe while its program runs.
 func TestProgramSignal(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	program := clitest.Link(t, "traffic")
 	for _, c := range []struct {
@@ -314,7 +312,6 @@ func TestNotRoot(t *testing.T) {
 
 // TestStrict loses events for want of room.
 func TestStrict(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	flood := func(strict ...string) *clitest.Result {
 		out := filepath.Join(t.TempDir(), "events")

@@ -25,7 +25,6 @@ func scriptFile(t *testing.T, text string) string {
 // TestRunScript runs scripts: of probes with an argument, of a tool, and of a
 // graph with the program that it traces.
 func TestRunScript(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	testkernel.NetNS(t)
 	program := clitest.Link(t, "traffic")
@@ -66,7 +65,6 @@ func TestCheckScript(t *testing.T) {
 }
 
 func TestBadScript(t *testing.T) {
-	testkernel.Alike(t)
 	needs(t)
 	bad := func(status int, text string, says ...string) {
 		t.Helper()

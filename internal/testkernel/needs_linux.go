@@ -43,15 +43,6 @@ func Outside(t testing.TB) {
 	}
 }
 
-// Alike is for a test that comes out alike on every kernel that has what it
-// needs: with -short, it is skipped. `make test` runs it on one kernel.
-func Alike(t testing.TB) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("comes out alike on every kernel, so it does not run with -short")
-	}
-}
-
 // verdict is what to do about requirements: nothing when msg is empty.
 func verdict(vm bool, requirements []Requirement) (skip bool, msg string) {
 	var unmet []string
