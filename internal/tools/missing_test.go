@@ -66,3 +66,33 @@ func TestMissing(t *testing.T) {
 		t.Errorf("udp_sendmsg without its parameters has %d probes", len(p.Probes))
 	}
 }
+
+// Without what a hook is, its verdict on a packet is there, where a function
+// tells that the packet is the first parameter.
+func TestMissingHook(t *testing.T) {
+	k := kernels.Named(t, "6.1-amd64")
+	netfilter := All()[slices.IndexFunc(All(), func(t *event.Tool) bool { return t.Name == "netfilter" })]
+	for _, has := range []bool{true, false} {
+		p, err := event.Compile(netfilter, nil, []string{"netns"}, event.Kernel{Arch: fetchargs.AMD64, Types: lacking{lacking{k.Types, "struct nf_hook_state"}, "nf_hook_slow"}, Dialect: fetchargs.Dialect53,
+			Choose: func(funcs []string) (string, error) {
+				if funcs[0] == "nf_register_net_hook" && !has {
+					return "", fetchargs.ErrNoType
+				}
+				return funcs[0], nil
+			}})
+		if !has {
+			if err == nil {
+				t.Error("where the packet is was guessed")
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for column, there := range map[string]bool{"verdict": true, "saddr": true, "dport": true, "dev": true, "netns": true, "hook": false, "pf": false, "indev": false, "outdev": false} {
+			if got := p.Schema.Column(column) >= 0; got != there {
+				t.Errorf("column %s: %t", column, got)
+			}
+		}
+	}
+}

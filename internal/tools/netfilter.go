@@ -36,30 +36,18 @@ skprobe netfilter --drops`,
 	Events: []event.Source{{
 		Name:  "netfilter.hook",
 		Short: "a packet has passed the hooks of one place",
-		Probes: []event.Probe{{
-			Funcs: []string{"nf_hook_slow"}, // with (pf, hook, skb, indev, outdev) until 4.0
-			// Its parameters since 4.4.
+		Probes: []event.Probe{hooked(event.Probe{
+			// Its parameters since 4.4, and with (pf, hook, skb, indev, outdev) until 4.0.
 			NonNull: []string{"skb", "state"},
-			Return:  true,
 			Only:    []event.Cond{{Field: "hooknum", Op: event.AtLeast, Num: 0}},
-			Fields: []event.Field{
-				{Name: "pf", Expr: "state->pf ?? pf", Kind: hookFamily, Help: "family of the hook: ip, ip6, arp, bridge, netdev, inet"},
-				{Name: "hooknum", Expr: "state->hook ?? hook", Kind: event.Uint, Hidden: true},
-				hookName,
-				{Name: "indev", Expr: "state->in->name ?? indev->name", Kind: event.Char, Help: "device from which the packet came"},
-				{Name: "outdev", Expr: "state->out->name ?? outdev->name", Kind: event.Char, Help: "device to which it goes"},
-				{Expr: "skb", Kind: event.Packet(), Parts: hookPacket},
-				{Name: "skbaddr", Expr: "skb", Kind: event.Pointer, Hidden: true},
-				{Name: "mark", Expr: "skb->mark", Kind: event.Hex, Wide: true, Optional: true, Help: "mark of the packet"},
-				{Name: "ret", Expr: "(int)$retval", Kind: event.Int, Hidden: true},
-				{Name: "elapsed", Expr: "$elapsed", Hidden: true},
-				{Name: "verdict", Computed: true, Kind: verdict, Help: "accept, drop, stolen, queue"},
-				{Name: "error", Computed: true, Kind: event.Errno, Wide: true, Help: "drop: what the sender gets"},
-				{Name: "table", Computed: true, Kind: event.Char, Help: "table of the chain that did not accept the packet"},
-				{Name: "chain", Computed: true, Kind: event.Char, Help: "base chain that did not accept it"},
-				{Name: "netns", Expr: "state->net->ns.inum", Kind: event.Uint, OnRequest: true, Optional: true, Help: "network namespace of the hook: its inode number"},
-			},
-		}},
+			// Where nothing tells of what state points to, and since hooks are those of a
+			// network namespace (4.3), which is later than that the packet comes first (4.1).
+			Else: []event.Probe{hooked(event.Probe{
+				Needs:   []string{"nf_register_net_hook()"},
+				Params:  "struct sk_buff *skb, struct nf_hook_state *state",
+				NonNull: []string{"skb", "state"},
+			}, packetDev...)},
+		}, event.Field{Name: "netns", Expr: "state->net->ns.inum", Kind: event.Uint, OnRequest: true, Optional: true, Help: hookNetNS})},
 	}, {
 		Name: "netfilter.chain", Hidden: true, Short: "a base chain of nftables has decided",
 		Probes: []event.Probe{{
@@ -79,10 +67,47 @@ skprobe netfilter --drops`,
 			iptables("ip_tables", "ipt_do_table"), iptables("ip6_tables", "ip6t_do_table"),
 		},
 	}},
-	Columns: []string{"pf", "hook", "verdict", "indev", "outdev", "proto", "saddr", "sport", "daddr", "dport", "flags", "len", "table", "chain"},
+	Columns: []string{"pf", "hook", "verdict", "indev", "outdev", "dev", "proto", "saddr", "sport", "daddr", "dport", "flags", "len", "table", "chain"},
 	Keys:    []string{"pf", "hook", "indev", "outdev", "proto", "saddr", "sport", "daddr", "dport", "flags", "len", "netns"},
 	Reduce:  newVerdicts,
 })
+
+// hooked is the function that gives a packet to the hooks of a place, with fields
+// for where that is.
+func hooked(p event.Probe, where ...event.Field) event.Probe {
+	p.Funcs = []string{"nf_hook_slow"}
+	p.Return = true
+	p.Fields = []event.Field{
+		{Name: "pf", Expr: "state->pf ?? pf", Kind: hookFamily, Help: "family of the hook: ip, ip6, arp, bridge, netdev, inet"},
+		{Name: "hooknum", Expr: "state->hook ?? hook", Kind: event.Uint, Hidden: true},
+		hookName,
+		{Name: "indev", Expr: "state->in->name ?? indev->name", Kind: event.Char, Help: "device from which the packet came"},
+		{Name: "outdev", Expr: "state->out->name ?? outdev->name", Kind: event.Char, Help: "device to which it goes"},
+		{Expr: "skb", Kind: event.Packet(), Parts: hookPacket},
+		{Name: "skbaddr", Expr: "skb", Kind: event.Pointer, Hidden: true},
+		{Name: "mark", Expr: "skb->mark", Kind: event.Hex, Wide: true, Optional: true, Help: "mark of the packet"},
+		{Name: "ret", Expr: "(int)$retval", Kind: event.Int, Hidden: true},
+		{Name: "elapsed", Expr: "$elapsed", Hidden: true},
+		{Name: "verdict", Computed: true, Kind: verdict, Help: "accept, drop, stolen, queue"},
+		{Name: "error", Computed: true, Kind: event.Errno, Wide: true, Help: "drop: what the sender gets"},
+		{Name: "table", Computed: true, Kind: event.Char, Help: "table of the chain that did not accept the packet"},
+		{Name: "chain", Computed: true, Kind: event.Char, Help: "base chain that did not accept it"},
+	}
+	p.Fields = append(p.Fields, where...)
+	return p
+}
+
+const hookNetNS = "network namespace of the hook: its inode number"
+
+// packetDev is the packet's device, and its network namespace, or, where it has
+// none yet, that of its socket.
+var packetDev = []event.Field{
+	{Expr: "skb->dev", Kind: event.Device, Parts: []event.Pick{{Part: "dev"}, {Part: "ifindex", Wide: true}}},
+	event.DevNetNS("skb->dev").Among("dev_netns", "netns"),
+	event.NetNS("skb->sk").Among("own_netns", "netns"),
+	{Name: "netns", OnRequest: true, Optional: true, Help: hookNetNS,
+		Cases: []event.Case{{If: []event.Cond{{Field: "ifindex", Op: event.NotEquals}}, From: "dev_netns"}, {From: "own_netns"}}},
+}
 
 // hookFamily is NFPROTO_… of include/uapi/linux/netfilter.h.
 var hookFamily = event.Numbered("pf", "family of a netfilter hook", map[uint64]string{
