@@ -1,5 +1,7 @@
 package fetchargs
 
+import "slices"
+
 // A Local is a variable or parameter that is in scope at a place inside of a
 // function, and where debug information says that it is there.
 type Local struct {
@@ -14,6 +16,9 @@ type Local struct {
 	// Memory: the value lies in memory at that address. Otherwise it is that
 	// number.
 	Memory bool
+	// AtEntry: it starts from what Base, a register, was when the function was
+	// entered, and not from what it is at the place.
+	AtEntry bool
 	// Why, if not "", says why the value cannot be had at this place.
 	Why string
 }
@@ -32,6 +37,9 @@ func (l *Local) String() string {
 	if !ref.lvalue && ref.off != 0 {
 		s += string(appendOffset(nil, ref.off))
 	}
+	if l.AtEntry {
+		s += " at entry"
+	}
 	return s
 }
 
@@ -40,7 +48,7 @@ func (b Base) String() string { return string(b.append(nil)) }
 
 func (l *Local) ref() Ref {
 	read := l.Base.Kind == Register && (l.Memory || len(l.Loads) > 0) // what the compiler itself reads is there
-	return Ref{base: l.Base, Type: l.Type, loads: l.Loads, off: l.Offset, lvalue: l.Memory, nonNull: read}
+	return Ref{base: l.Base, Type: l.Type, loads: l.Loads, off: l.Offset, lvalue: l.Memory, nonNull: read, atEntry: l.AtEntry}
 }
 
 // local finds a variable at a place inside of a function.
@@ -65,14 +73,31 @@ func (r *resolver) local(n nameNode) (Ref, error) {
 	return Ref{}, err
 }
 
-// typedLocal finds the first variable that is a pointer to a type.
+// typedLocal finds the first variable that is a pointer to a type, of those that
+// are there and then of those that were when the function was entered.
 func (r *resolver) typedLocal(n baseNode, want typedParam) (Ref, error) {
-	for _, l := range r.t.Locals {
-		if l.Why == "" && l.Type.Kind == Pointer && isStruct(l.Type.Elem(), want.typ) {
-			return l.ref(), nil
+	for _, atEntry := range [...]bool{false, true} {
+		for _, l := range r.t.Locals {
+			if l.AtEntry == atEntry && l.Why == "" && l.Type.Kind == Pointer && isStruct(l.Type.Elem(), want.typ) {
+				return l.ref(), nil
+			}
 		}
 	}
 	return Ref{}, r.fail(n, ErrNoMember, "at %s no variable that can be had is a %s *", r.t.Place, want.typ)
+}
+
+// AtEntry reports whether the expression starts at what a register was when the
+// function was entered, inside of which the target is: a probe there has it.
+func (ref Ref) AtEntry() bool { return ref.atEntry }
+
+// Entered returns variables at a place inside of a function as they are had where
+// the function is entered: those that start from what was there then.
+func Entered(locals []Local) []Local {
+	entered := slices.Clone(locals)
+	for i := range entered {
+		entered[i].AtEntry = false
+	}
+	return entered
 }
 
 // isFixed tells a value that is a constant, which need not be fetched.

@@ -17,6 +17,7 @@ var localTarget = Target{Arch: AMD64, Dialect: Dialect420, Place: "f:12", Inside
 	{Name: "seven", Type: builtinType("short"), Base: Base{Kind: Immediate, Num: 7}},
 	{Name: "null", Type: PointerTo(func() *Type { return pairStruct }), Base: Base{Kind: Immediate}},
 	{Name: "gone", Type: unsignedLong, Why: "optimised out here"},
+	{Name: "was", Type: PointerTo(func() *Type { return pairStruct }), Base: Base{Kind: Register, Name: "di"}, Offset: 8, AtEntry: true},
 	{Name: "whole", Type: pairStruct, Base: Base{Kind: Register, Name: "ax"}},
 }}
 
@@ -71,7 +72,8 @@ func TestLocals(t *testing.T) {
 func TestNoLocals(t *testing.T) {
 	for expr, want := range map[string]string{
 		"gone": "gone: optimised out here", "whole": "in %ax as a whole", "whole.a": "in %ax as a whole", "nope": `no "nope" in scope at f:12; there are sk, n, pair`,
-		"$arg1": "they are known by their names here", "null->a": "follows a pointer that is 0 here",
+		"was->b": `"was->b" starts at what %di was when the function was entered`,
+		"$arg1":  "they are known by their names here", "null->a": "follows a pointer that is 0 here",
 	} {
 		e, err := Parse(expr)
 		if err != nil {
@@ -87,8 +89,30 @@ func TestNoLocals(t *testing.T) {
 	}
 }
 
+// What is left of a variable where it is alone is had where the function is entered.
+func TestEntered(t *testing.T) {
+	e, err := Parse("(was ?? n)->b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ref, err := localTarget.Resolve(e)
+	if err != nil || !ref.AtEntry() {
+		t.Fatalf("%v, %v", ref, err)
+	}
+	entry := localTarget
+	entry.Locals = Entered(localTarget.Locals)
+	if ref, err = entry.Resolve(e); err != nil || ref.AtEntry() || ref.String() != "+12(%di)" {
+		t.Errorf("%s, %v", ref, err)
+	}
+	for _, l := range localTarget.Locals {
+		if l.AtEntry != (l.Name == "was") {
+			t.Errorf("%s was changed", l.Name)
+		}
+	}
+}
+
 func TestLocalString(t *testing.T) {
-	want := map[string]string{"sk": "%bx", "pair": "-40(%sp)", "at": "%sp+16", "kept": "-8(%bp)", "static": "@count.1+8", "seven": "7", "null": "0", "gone": "optimised out here"}
+	want := map[string]string{"sk": "%bx", "pair": "-40(%sp)", "at": "%sp+16", "kept": "-8(%bp)", "static": "@count.1+8", "seven": "7", "null": "0", "gone": "optimised out here", "was": "%di+8 at entry"}
 	for i := range localTarget.Locals {
 		l := &localTarget.Locals[i]
 		if w, ok := want[l.Name]; ok && l.String() != w {

@@ -246,6 +246,8 @@ func (ref Ref) check() error {
 		n++
 	}
 	switch {
+	case ref.atEntry:
+		return fmt.Errorf("%w: %q starts at what %s was when the function was entered", ErrNotFetchable, ref.Expr, ref.base)
 	case ref.base.Kind == Immediate && !ref.isFixed():
 		return fmt.Errorf("%w: %q follows a pointer that is %d here", ErrNotFetchable, ref.Expr, ref.base.Num)
 	case !ref.lvalue && len(ref.loads) == 0 && (ref.base.Kind == Symbol || ref.base.Kind == Memory):

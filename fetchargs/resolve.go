@@ -64,6 +64,7 @@ type Ref struct {
 	nonNull         bool // base is a pointer that is never NULL
 	user            bool // pointers are those of a program
 	inProgram       bool // the last pointer alone is a program's
+	atEntry         bool // base is what it was when the function was entered
 }
 
 // Resolve finds what e denotes at the target. Of alternatives it takes the

@@ -32,6 +32,7 @@ func TestLinesVars(t *testing.T) {
 	vmlinux := debugKernel(t)
 	for place, says := range map[string][]string{
 		"udp_sendmsg:3":             {"udp_sendmsg at net/ipv4/udp.c:", "struct msghdr *msg", "size_t len", "struct flowi4 fl4_stack", "optimised out here; alive at lines "},
+		"__sys_sendto:33":           {"%di at entry int fd\n", "at entry: as __sys_sendto was called; "},
 		"tcp_rcv_established%step5": {"tcp_rcv_established at net/ipv4/tcp_input.c:", "struct tcp_sock *tp"},
 		"tcp_data_snd_check":        {"tcp_data_snd_check at net/ipv4/tcp_input.c:", ", inlined into tcp_rcv_established\n", ", inlined into tcp_rcv_state_process\n", "struct sock *sk"},
 	} {
@@ -72,6 +73,7 @@ func TestLinesLocals(t *testing.T) {
 
 	r := clitest.Start(t, "probe", "--format", "json", "--vmlinux", vmlinux,
 		"udp_sendmsg:3 len lport=inet->sk.__sk_common.skc_num dport=usin->sin_port:port",
+		"__sys_sendto:33 fd len",
 		"tcp_rcv_established%step5 lport=sk->__sk_common.skc_num len",
 		"tcp_data_snd_check lport=sk->__sk_common.skc_num")
 	for range 50 {
@@ -91,6 +93,7 @@ func TestLinesLocals(t *testing.T) {
 	events := res.Events()
 	for _, want := range []clitest.Event{
 		{"event": "udp_sendmsg:3", "len": 321, "lport": port, "dport": 9, "pid": os.Getpid()},
+		{"event": "__sys_sendto:33", "len": 321, "fd": fd, "pid": os.Getpid()},
 		{"event": "tcp_rcv_established%step5", "lport": tcpPort},
 		{"event": "tcp_data_snd_check", "lport": tcpPort},
 	} {

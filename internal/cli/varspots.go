@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
@@ -20,6 +21,7 @@ func describeSpots(w io.Writer, spots []event.Spot) {
 			fmt.Fprintf(w, ", inlined into %s", s.Into)
 		}
 		fmt.Fprintln(w)
+		entered := false
 		for i := range s.Locals {
 			l := &s.Locals[i]
 			place := l.String()
@@ -28,6 +30,10 @@ func describeSpots(w io.Writer, spots []event.Spot) {
 				continue
 			}
 			fmt.Fprintf(w, "  %-12s %s\n", place, fetchargs.Declare(l.Type, l.Name))
+			entered = entered || l.AtEntry
+		}
+		if entered {
+			fmt.Fprintf(w, "at entry: as %s was called; what such a pointer leads to is read then too\n", cmp.Or(s.Into, s.Func))
 		}
 	}
 }

@@ -32,7 +32,7 @@ type boundField struct {
 }
 
 // pointers are those that are present in the loaded records, of the halves.
-type pointers [3]uint64
+type pointers [4]uint64
 
 // load makes record the one that is decoded; nil is one in which nothing is
 // present.
@@ -78,7 +78,7 @@ func (c *Compiled) aim(ev *Event) {
 		return
 	}
 	var key pointers
-	for i, h := range [...]*Half{c.Entry, c.Inner, c.Return} {
+	for i, h := range [...]*Half{c.Called, c.Entry, c.Inner, c.Return} {
 		if h != nil {
 			key[i] = h.present
 		}

@@ -112,7 +112,7 @@ func (c *Compiled) publish(ev *Event) {
 // compared: those of several halves, and those of a tool with a Reducer, which
 // may look at everything and change it.
 func (c *Compiled) watch(shown int) *windows {
-	if c.Entry != nil && c.Return != nil || c.keys != nil {
+	if c.Called != nil || c.Entry != nil && c.Return != nil || c.keys != nil {
 		return nil
 	}
 	var d dependences

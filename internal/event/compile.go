@@ -13,12 +13,12 @@ import (
 // A Compiled is one probe of a program: what is to be defined in the kernel,
 // and how its records are decoded. A probe with $retval and values from the
 // function's entry has two halves, which are paired by thread, and a third for
-// what a function within has.
+// what a function within has. One inside of a function has three where values
+// are from the function's entry: that, the place, and the function's return.
 type Compiled struct {
 	Event   string
 	Of      string // see Source.Of
 	Symbol  string // function, with its module where it has one
-	Offset  uint64
 	Softirq bool
 	// Hidden: its events are not shown.
 	Hidden bool
@@ -38,6 +38,10 @@ type Compiled struct {
 	Entry      *Half // nil for a return probe that needs no entry
 	Inner      *Half // see Probe.Inner
 	Return     *Half // nil for an entry probe
+	// Called is where the function is entered inside of which Entry is, for what
+	// it was called with, and Left where it returns, which ends that. nil where no
+	// field needs them.
+	Called, Left *Half
 
 	fields []*boundField
 	steps  *steps // what there is to do for records like the last
@@ -67,6 +71,7 @@ type Compiled struct {
 // A Half is one definition in the kernel.
 type Half struct {
 	Symbol string // as that of its Compiled; the inner half has another
+	Offset uint64 // bytes from Symbol
 	Filter string // the kernel's event filter, "" for none
 	Plan   *fetchargs.Plan
 
@@ -134,6 +139,9 @@ func (p *Program) compileAs(src *Source, pr *Probe, k Kernel, begin func(*Source
 	if err := p.bindAll(c, nil, fields, k); err != nil {
 		return nil, err
 	}
+	if c.Called != nil && len(c.FromEntry()) == 0 {
+		c.Called, c.Left = nil, nil
+	}
 	if len(c.byName) == len(c.computed) && len(p.Missing) > 0 {
 		return nil, p.Missing[len(p.Missing)-1]
 	}
@@ -163,7 +171,6 @@ func (p *Program) compileFunc(src *Source, pr *Probe, k Kernel) (*Compiled, erro
 		return nil, err
 	}
 	c := newCompiled(src, symbol, k)
-	c.Offset = pr.Offset
 	t, err := k.target(symbol, pr.NonNull, pr.Params)
 	if err != nil {
 		return nil, err
@@ -171,21 +178,21 @@ func (p *Program) compileFunc(src *Source, pr *Probe, k Kernel) (*Compiled, erro
 	if t.Inside = pr.Offset != 0; t.Inside {
 		t.NoParams = fmt.Sprintf("at %s+%d they may have moved; name registers, for example %%%s", symbol, pr.Offset, exampleRegister(k.Arch))
 	}
-	entry := newHalf(symbol, t)
+	entry := newHalf(symbol, pr.Offset, t)
 	if !pr.Return {
 		c.Entry = entry
 		return c, nil
 	}
 	t.Return = true
-	c.Return = newHalf(symbol, t)
+	c.Return = newHalf(symbol, 0, t)
 	if pr.Inner != nil || !c.Return.suffices(p, pr.Fields, k) {
 		c.Entry = entry
 	}
 	return c, nil
 }
 
-func newHalf(symbol string, t fetchargs.Target) *Half {
-	return &Half{Symbol: symbol, target: t, planner: fetchargs.NewPlanner(t.Dialect)}
+func newHalf(symbol string, offset uint64, t fetchargs.Target) *Half {
+	return &Half{Symbol: symbol, Offset: offset, target: t, planner: fetchargs.NewPlanner(t.Dialect)}
 }
 
 // target is a function for whose start expressions are resolved.
@@ -227,7 +234,7 @@ func (p *Program) bindInner(c *Compiled, in *Inner, k Kernel) error {
 	if err != nil {
 		return err
 	}
-	h := newHalf(symbol, t)
+	h := newHalf(symbol, 0, t)
 	if err := p.bindAll(c, h, in.Fields, k); err != nil {
 		return err
 	}
@@ -310,11 +317,16 @@ func (c *Compiled) atReturn(expr string) (*Half, fetchargs.Ref, error) {
 
 // half chooses where a field is read: what starts at $retval, a register or the
 // stack when the function returns, everything else at entry if it can be, so
-// that return probes show what the function was called with.
+// that return probes show what the function was called with. Inside of a function
+// it is where it is entered for what has its place there alone.
 func (c *Compiled) half(expr string) (*Half, fetchargs.Ref, error) {
 	if c.Return == nil {
 		ref, err := c.Entry.resolve(expr)
-		return c.Entry, ref, err
+		if err != nil || c.Called == nil || !ref.AtEntry() {
+			return c.Entry, ref, err
+		}
+		ref, err = c.Called.resolve(expr)
+		return c.Called, ref, err
 	}
 	ref, err := c.Return.resolve(expr)
 	if c.Entry == nil || err == nil && ref.AtReturn() {

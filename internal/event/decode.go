@@ -43,7 +43,7 @@ func namesIn(filter string) []string {
 // Halves returns the definitions of the probe, in the order of their events.
 func (c *Compiled) Halves() []*Half {
 	var all []*Half
-	for _, h := range [...]*Half{c.Entry, c.Inner, c.Return} {
+	for _, h := range [...]*Half{c.Called, c.Entry, c.Inner, c.Return, c.Left} {
 		if h != nil {
 			all = append(all, h)
 		}
@@ -60,7 +60,7 @@ func (c *Compiled) first() *Half {
 }
 
 // IsReturn reports whether h fires when the function returns.
-func (c *Compiled) IsReturn(h *Half) bool { return h == c.Return }
+func (c *Compiled) IsReturn(h *Half) bool { return h == c.Return || h == c.Left }
 
 // Bind takes the places of the half's arguments in the kernel's records.
 func (h *Half) Bind(places []fetchargs.ArgPlace) (err error) {
@@ -107,12 +107,18 @@ func interrupts(record []byte) bool {
 
 // Decode fills ev's values from a record of half h, made by a [Thread] at ev.Mono. ok is
 // false where the event is not complete: a function was entered, or one
-// returns that was entered before tracing began.
+// returns that was entered before tracing began; or there is none, because the
+// record only ends what was kept for hits inside of a function.
 func (c *Compiled) Decode(h *Half, tid uint32, record []byte, ev *Event) (ok bool, err error) {
 	if err := c.load(h, record); err != nil {
 		return false, fmt.Errorf("%s: %w", c.Symbol, err)
 	}
-	if c.Entry != nil && c.Return != nil {
+	switch {
+	case c.Called != nil:
+		if ok, err := c.carry(h, tid, record, ev.Mono); !ok {
+			return false, err
+		}
+	case c.Entry != nil && c.Return != nil:
 		if ok, err := c.pair(h, tid, record, ev.Mono); !ok {
 			return false, err
 		}
@@ -172,11 +178,12 @@ func (c *Compiled) pair(h *Half, tid uint32, record []byte, time uint64) (bool, 
 	return true, nil
 }
 
-// Unpaired returns how many returns had no entry, and how many entries were
-// given up because too many functions were under way. Where the kernel filters
-// the entries, returns without one are what was asked for, and not counted.
-func (c *Compiled) Unpaired() (returns, entries uint64) {
-	if c.first().Filter != "" {
+// Unpaired returns how many returns had no entry, or hits inside of a function,
+// and how many entries were given up because too many functions were under way.
+// Where the kernel filters the entries, returns without one are what was asked
+// for, and not counted.
+func (c *Compiled) Unpaired() (hits, entries uint64) {
+	if c.Called == nil && c.first().Filter != "" {
 		return 0, c.pairs.evicted
 	}
 	return c.pairs.orphans, c.pairs.evicted

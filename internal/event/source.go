@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,10 @@ type Spot struct {
 	// Into is the function into which Func was inlined, "" for none.
 	Into   string
 	Locals []fetchargs.Local
+	// Entry and EntryOffset are, as Symbol and Offset, where the function is
+	// entered that has the code.
+	Entry       string
+	EntryOffset uint64
 }
 
 // sourcePlace takes a place in the source: [MODULE:]FUNCTION:LINE,
@@ -85,7 +90,6 @@ func isSourceFile(name string) bool {
 func (p *Program) compileSpot(src *Source, pr *Probe, k Kernel) (*Compiled, error) {
 	s := pr.Spot
 	c := newCompiled(src, s.Symbol, k)
-	c.Offset = s.Offset
 	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect, NoCurrent: k.noCurrent(), Locals: s.Locals, Place: src.Name, Inside: s.Offset != 0}
 	if t.Locals == nil {
 		t.Locals = []fetchargs.Local{}
@@ -93,7 +97,11 @@ func (p *Program) compileSpot(src *Source, pr *Probe, k Kernel) (*Compiled, erro
 	if t.Inside {
 		t.NoParams = "they are known by their names here"
 	}
-	c.Entry = newHalf(s.Symbol, t)
+	c.Entry = newHalf(s.Symbol, s.Offset, t)
+	if slices.ContainsFunc(t.Locals, func(l fetchargs.Local) bool { return l.AtEntry }) {
+		t.Locals, t.Inside = fetchargs.Entered(t.Locals), false
+		c.Called, c.Left = newHalf(s.Entry, s.EntryOffset, t), newHalf(s.Entry, s.EntryOffset, t)
+	}
 	return c, nil
 }
 

@@ -21,7 +21,7 @@ func (p *Program) compileTracepoint(src *Source, pr *Probe, k Kernel) (*Compiled
 	c := newCompiled(src, pr.Tracepoint, k)
 	c.Tracepoint = true
 	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect, Record: fields}
-	c.Entry = newHalf(pr.Tracepoint, t)
+	c.Entry = newHalf(pr.Tracepoint, 0, t)
 	return c, nil
 }
 

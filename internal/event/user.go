@@ -30,15 +30,15 @@ func (p *Program) compileUser(src *Source, pr *Probe, k Kernel) (*Compiled, erro
 	}
 	fn.Offset += pr.Offset
 	c := newCompiled(src, "u:"+pr.File+":"+fn.Name, k)
-	c.User, c.Offset = &fn, pr.Offset
+	c.User = &fn
 	t := fetchargs.Target{Arch: k.Arch, Types: k.Types, Dialect: k.Dialect, User: true, Go: fn.Go, Inside: pr.Offset != 0}
 	if t.Inside {
 		t.NoParams = fmt.Sprintf("at %s+%d they may have moved; name registers, for example %%%s", fn.Name, pr.Offset, exampleRegister(k.Arch))
 	}
-	c.Entry = newHalf(fn.Name, t)
+	c.Entry = newHalf(fn.Name, pr.Offset, t)
 	if pr.Return {
 		t.Return = true
-		c.Return = newHalf(fn.Name, t)
+		c.Return = newHalf(fn.Name, pr.Offset, t)
 		if c.Return.suffices(p, pr.Fields, k) {
 			c.Entry = nil
 		}

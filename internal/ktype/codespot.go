@@ -51,6 +51,10 @@ type Spot struct {
 	// Into is the function into which Func was inlined, "" for none.
 	Into   string
 	Locals []fetchargs.Local
+	// Entry and EntryOffset are, as Symbol and Offset, where the function is
+	// entered that has the code.
+	Entry       string
+	EntryOffset uint64
 }
 
 // A PlaceError is a place that the source, or what was compiled of it, does not
@@ -198,17 +202,31 @@ func (f *moduleFile) funcSpots(p Place, d die) ([]Spot, error) {
 
 // spot describes an address in a copy, where a line begins. Lines of variables count from first.
 func (f *moduleFile) spot(c *instance, pc uint64, file string, line, first int) (Spot, error) {
+	s := Spot{Func: c.name(), File: file, Line: line}
+	outer := c.outer()
+	if c.in != nil {
+		s.Into = outer.name()
+	}
+	var err error
+	if s.Symbol, s.Offset, err = f.symbolOf(pc, outer.name()); err != nil {
+		return s, err
+	}
+	if s.Entry, s.EntryOffset, err = f.symbolOf(outer.start(), outer.name()); err != nil {
+		return s, err
+	}
+	s.Locals, err = c.locals(pc, first)
+	return s, err
+}
+
+// symbolOf writes an address in a function as bytes from a symbol.
+func (f *moduleFile) symbolOf(pc uint64, function string) (symbol string, offset uint64, err error) {
 	code, err := f.codeInfo()
 	if err != nil {
-		return Spot{}, err
+		return "", 0, err
 	}
-	s := Spot{Func: c.name(), File: file, Line: line}
-	if c.in != nil {
-		s.Into = c.outer().name()
-	}
-	sym, ok := symbolAt(code.functions, pc, c.outer().name())
+	sym, ok := symbolAt(code.functions, pc, function)
 	if !ok {
-		return s, f.cannot("no symbol is at %#x, where %s is", pc, s.Func)
+		return "", 0, f.cannot("no symbol is at %#x, where %s is", pc, function)
 	}
 	if sym.several && f.module == "" {
 		// From the first symbol of the kernel, because the name alone does
@@ -219,12 +237,11 @@ func (f *moduleFile) spot(c *instance, pc uint64, file string, line, first int) 
 			}
 		}
 	}
-	s.Symbol, s.Offset = sym.name, pc-sym.addr
+	symbol = sym.name
 	if f.module != "" {
-		s.Symbol = f.module + ":" + s.Symbol
+		symbol = f.module + ":" + symbol
 	}
-	s.Locals, err = c.locals(pc, first)
-	return s, err
+	return symbol, pc - sym.addr, nil
 }
 
 // textStart is the address of the symbol at which the kernel begins.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/skprobe/skprobe/fetchargs"
+	"github.com/skprobe/skprobe/internal/dwarfloc"
 )
 
 // mark is the line of testdata/lines.c that has @name.
@@ -119,12 +120,23 @@ func testSpots(t *testing.T, d *DWARF) {
 	if len(out) != 1 || out[0].Symbol != "first" || out[0].Offset <= at[0].Offset {
 		t.Errorf("%+v", out)
 	}
+	// What is nowhere any more, but was in a register when the function was entered.
+	late := d.mustSpots(t, Place{File: "lines.c", Line: mark(t, "unused")})
+	if len(late) != 1 || late[0].Symbol != "third" || late[0].Offset == 0 || late[0].Entry != "third" || late[0].EntryOffset != 0 {
+		t.Errorf("%+v", late)
+	}
+	if l := local(t, late[0], "n"); l.String() != "%di at entry" || !l.AtEntry {
+		t.Errorf("n of third: %s", l)
+	}
+	if l := local(t, late[0], "used"); l.Why != "computed" {
+		t.Errorf("used: %s", l)
+	}
 	// Each copy of what was inlined.
 	copies := d.mustSpots(t, Place{Func: "halve"})
 	into := map[string]Spot{}
 	for _, s := range copies {
 		into[s.Into] = s
-		if s.Func != "halve" || s.Symbol != s.Into || s.Offset == 0 {
+		if s.Func != "halve" || s.Symbol != s.Into || s.Offset == 0 || s.Entry != s.Into || s.EntryOffset != 0 {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -148,6 +160,39 @@ func testSpots(t *testing.T, d *DWARF) {
 	end := d.mustSpots(t, Place{File: "lines.c", Line: mark(t, "end")})
 	if l := local(t, end[0], "unused"); l.String() != "4" {
 		t.Errorf("unused: %s", l)
+	}
+}
+
+// TestMemoryAtEntry does not take what lies in memory now for what lay there when
+// the function was entered.
+func TestMemoryAtEntry(t *testing.T) {
+	d := compileLines(t, "-gdwarf-5")
+	all, err := d.vmlinux.functions("third")
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	copies, err := d.vmlinux.copies(all[0])
+	if err != nil || len(copies) != 1 {
+		t.Fatal(copies, err)
+	}
+	i := copies[0]
+	for _, c := range []struct {
+		v         dwarfloc.Value
+		pc        uint64
+		want, why string
+	}{
+		{dwarfloc.Value{From: dwarfloc.AtEntry, Reg: 5, Bits: 64}, 4, "%di at entry", ""},
+		{dwarfloc.Value{From: dwarfloc.AtEntry, Reg: 5, Add: 8, Bits: 64}, 4, "%di+8 at entry", ""},
+		{dwarfloc.Value{From: dwarfloc.AtEntry, Reg: 5, Bits: 64}, 0, "%di", ""},
+		{dwarfloc.Value{From: dwarfloc.AtEntry, Reg: 5, Memory: true, Bits: 64}, 4, "", "not kept: it is in memory now, at what %di was when third was entered"},
+		{dwarfloc.Value{From: dwarfloc.AtEntry, Reg: 4, Loads: []int64{8}, Bits: 64}, 4, "", "not kept: it is in memory now, at what %si was when third was entered"},
+		{dwarfloc.Value{From: dwarfloc.AtEntry, Reg: 5, Loads: []int64{8}, Bits: 64}, 0, "+8(%di)", ""},
+	} {
+		l := fetchargs.Local{Name: "x", Type: &fetchargs.Type{Kind: fetchargs.Int, Name: "long", Size: 8}}
+		i.place(&l, c.v, i.start()+c.pc)
+		if l.Why != c.why || c.why == "" && l.String() != c.want {
+			t.Errorf("%+v at +%d: %s (%s)", c.v, c.pc, &l, l.Why)
+		}
 	}
 }
 

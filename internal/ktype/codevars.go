@@ -217,8 +217,9 @@ func (i *instance) place(l *fetchargs.Local, v dwarfloc.Value, pc uint64) {
 			return
 		}
 		l.Base = fetchargs.Base{Kind: fetchargs.Register, Name: names[v.Reg]}
-		if outer := i.outer(); v.From == dwarfloc.AtEntry && pc != outer.start() {
-			l.Why = fmt.Sprintf("not kept: it is what %%%s had when %s was entered", names[v.Reg], outer.name())
+		outer := i.outer()
+		if l.AtEntry = v.From == dwarfloc.AtEntry && pc != outer.start(); l.AtEntry && (v.Memory || len(v.Loads) > 0) {
+			l.Why = fmt.Sprintf("not kept: it is in memory now, at what %%%s was when %s was entered", names[v.Reg], outer.name())
 		}
 	}
 }

@@ -184,6 +184,9 @@ func attachWith(cfg *Config, tfs *tracefs.FS, types fetchargs.Types, c *chooser)
 		if err := compiled.Build(plan.Kernel); err != nil {
 			return nil, err
 		}
+		if fields := compiled.FromEntry(); fields != nil {
+			a.notes = append(a.notes, fmt.Sprintf("%s: read where %s is entered: %s", compiled.Event, compiled.Called.Symbol, strings.Join(fields, ", ")))
+		}
 		if compiled.Of != "" {
 			many.add(compiled)
 			continue
@@ -272,8 +275,8 @@ func openProbe(tfs *tracefs.FS, spec kprobe.Spec, ofMany bool) (*kprobe.Probe, e
 // refusal says in the user's words what the kernel said of a definition.
 func refusal(c *event.Compiled, h *event.Half, err error) error {
 	place := h.Symbol
-	if c.Offset != 0 {
-		place = fmt.Sprintf("%s+%d", place, c.Offset)
+	if h.Offset != 0 {
+		place = fmt.Sprintf("%s+%d", place, h.Offset)
 	}
 	var said *tracefs.SyntaxError
 	if !errors.As(err, &said) {
@@ -331,7 +334,7 @@ func spec(c *event.Compiled, h *event.Half, n int) kprobe.Spec {
 	if u := c.User; u != nil {
 		return kprobe.Spec{Event: kprobe.EventName(h.Symbol, n), Symbol: h.Symbol, File: u.Path, Offset: u.Offset, Return: c.IsReturn(h), Args: h.Plan.Args}
 	}
-	return kprobe.Spec{Event: kprobe.EventName(h.Symbol, n), Symbol: h.Symbol, Offset: c.Offset, Return: c.IsReturn(h), Args: h.Plan.Args}
+	return kprobe.Spec{Event: kprobe.EventName(h.Symbol, n), Symbol: h.Symbol, Offset: h.Offset, Return: c.IsReturn(h), Args: h.Plan.Args}
 }
 
 // close removes the probes. Readers of them must be closed before.

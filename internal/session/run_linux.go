@@ -395,8 +395,12 @@ func (r *run) finish(err error) error {
 	}
 	gaps := r.warn() // what came up meanwhile is about what could not be seen
 	for _, s := range r.attached.sources {
-		if returns, entries := s.compiled.Unpaired(); s.compiled.IsReturn(s.half) && returns+entries > 0 && r.cfg.Verbose {
-			fmt.Fprintf(w, "%s: %d returns without their entry, %d entries given up\n", s.compiled.Symbol, returns, entries)
+		if hits, entries := s.compiled.Unpaired(); s.compiled.IsReturn(s.half) && hits+entries > 0 && r.cfg.Verbose {
+			what := "returns"
+			if s.half == s.compiled.Left {
+				what = "hits"
+			}
+			fmt.Fprintf(w, "%s: %d %s without their entry, %d entries given up\n", s.compiled.Symbol, hits, what, entries)
 		}
 	}
 	if n := r.attached.evicted(); n > 0 {

@@ -162,7 +162,7 @@ func lines(t *testing.T, k spoken, tool *event.Tool, columns []string, where str
 				fmt.Fprintln(&b, tracepointLine+c.Symbol)
 				continue
 			}
-			spec := kprobe.Spec{Group: "g", Event: kprobe.EventName(h.Symbol, n), Symbol: h.Symbol, Offset: c.Offset, Return: c.IsReturn(h), Args: h.Plan.Args}
+			spec := kprobe.Spec{Group: "g", Event: kprobe.EventName(h.Symbol, n), Symbol: h.Symbol, Offset: h.Offset, Return: c.IsReturn(h), Args: h.Plan.Args}
 			if c.EventProbe {
 				spec.Symbol, spec.Tracepoint = "", c.Symbol
 			}
