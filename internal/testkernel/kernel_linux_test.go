@@ -78,6 +78,30 @@ func TestNetNSPair(t *testing.T) {
 	}
 }
 
+// TestDelivered receives without waiting.
+func TestDelivered(t *testing.T) {
+	testkernel.Needs(t, testkernel.Root)
+	testkernel.NetNS(t)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	here := &unix.SockaddrInet4{Port: 5353, Addr: [4]byte{127, 0, 0, 1}}
+	if err := unix.Bind(fd, here); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if err := unix.Sendto(fd, []byte("hello"), 0, here); err != nil {
+			t.Fatal(err)
+		}
+		testkernel.Delivered(t)
+		if _, _, err := unix.Recvfrom(fd, make([]byte, 16), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestStart(t *testing.T) {
 	testkernel.Needs(t, testkernel.Root, testkernel.Program("dnsmasq"), testkernel.Program("dig"))
 	testkernel.NetNS(t)

@@ -92,3 +92,13 @@ func TestHasLocalPort(t *testing.T) {
 		}
 	}
 }
+
+func TestSoftnet(t *testing.T) {
+	const before510, since510 = "000000ff 00000000 00000001\n00000002 00000000 00000000\n",
+		"000000ff 0 0 0 0 0 0 0 0 0 0 00000010 00000000\n00000002 0 0 0 0 0 0 0 0 0 0 00000001 00000001 00000001 00000000\n"
+	for text, want := range map[string][2]uint64{before510: {0, 0x101}, since510: {0x11, 0x101}, "": {}} {
+		if waiting, processed := softnet(text); waiting != want[0] || processed != want[1] {
+			t.Errorf("%q: %d wait, %d were taken", text, waiting, processed)
+		}
+	}
+}

@@ -98,9 +98,7 @@ func (d *dialer) connect(what string, fd int, f family, to netip.AddrPort) error
 // wait returns the result of a connect that is under way.
 func (d *dialer) wait(fd int) error {
 	d.t.Helper()
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, 20_000); n != 1 || err != nil {
-		d.t.Fatal("no result: ", n, err)
-	}
+	poll(d.t, fd, unix.POLLOUT)
 	n, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	switch {
 	case err != nil:

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -95,16 +94,20 @@ func lose(t *testing.T, ways []way, of func(n int) *loser, args ...string) []cli
 		losers[i] = of(i)
 		w.lose(losers[i])
 	}
-	time.Sleep(2500 * time.Millisecond) // fragments are given up after a second
+	wants := make([]clitest.Event, len(ways))
+	for i, w := range ways {
+		wants[i] = clitest.Event{"smac": losers[i].smac.String()}
+		for k, v := range w.want {
+			if wants[i][k] = v; v == nil || (k == "vlan" || k == "state") && os.Getenv("SKPROBE_LAYOUT") == "calibrate" { // which does not know them
+				delete(wants[i], k)
+			}
+		}
+	}
+	soon(run, wants) // fragments are given up after a second, and neighbours
 	events := run.Stop().OK().Events()
 	version, reasons := kernelVersion(t), hasReasons(t)
 	for i, w := range ways {
-		want := clitest.Event{"smac": losers[i].smac.String()}
-		for k, v := range w.want {
-			if want[k] = v; v == nil || (k == "vlan" || k == "state") && os.Getenv("SKPROBE_LAYOUT") == "calibrate" { // which does not know them
-				delete(want, k)
-			}
-		}
+		want := wants[i]
 		seen := slices.DeleteFunc(slices.Clone(events), func(e clitest.Event) bool { return !e.Has(want) })
 		if len(seen) == 0 {
 			t.Errorf("%s: not shown: %v", w.name, want)

@@ -35,23 +35,6 @@ func (l *loser) listenUDP(port int) int {
 	return fd
 }
 
-// arrived waits until the socket has something to read: who sent a packet to this
-// machine can be back before softirq has taken it.
-func arrived(t testing.TB, fd int) {
-	t.Helper()
-	for {
-		switch n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000); {
-		case err == unix.EINTR:
-		case err != nil:
-			t.Fatal(err)
-		case n == 0:
-			t.Fatal("nothing came within 10 s")
-		default:
-			return
-		}
-	}
-}
-
 // udp is a frame with a datagram to a port.
 func (l *loser) udp(port int) frame {
 	f := l.frame()
@@ -160,6 +143,7 @@ var received = []way{
 	{name: "rp_filter", lose: func(l *loser) {
 		sysctl(l, "net.ipv4.conf.lo.rp_filter", "1")
 		l.out(l.udp(2017))
+		testkernel.Delivered(l)
 		sysctl(l, "net.ipv4.conf.lo.rp_filter", "0")
 	}, want: clitest.Event{"dport": 2017}, reason: map[string]string{"": "IP_RPFILTER"}, places: []string{"ip_rcv_finish_core"}},
 	{name: "local source", lose: func(l *loser) {
@@ -172,6 +156,7 @@ var received = []way{
 		f := l.udp(2019)
 		f.dmac = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 		l.out(f)
+		testkernel.Delivered(l)
 		sysctl(l, "net.ipv4.conf.lo.drop_unicast_in_l2_multicast", "0")
 	}, want: clitest.Event{"dport": 2019}, reason: map[string]string{"": "UNICAST_IN_L2_MULTICAST"}, places: []string{"ip_rcv_finish_core"}},
 }

@@ -141,7 +141,7 @@ func icmpErrors(t *testing.T, a, b *testkernel.Namespace) (wrong []string) {
 				t.Fatal(err)
 			}
 			// It is told: that is what the event says.
-			_ = unix.SetsockoptTimeval(s.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 60})
+			arrived(t, s.fd)
 			if _, _, err := unix.Recvfrom(s.fd, make([]byte, 10), 0); err != unix.ECONNREFUSED {
 				t.Errorf("the socket gets %v", err)
 			}

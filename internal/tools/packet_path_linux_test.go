@@ -84,19 +84,12 @@ func pathRound(t *testing.T, r *route) (wrong []string) {
 	r.ping(t, r.addr4)
 	r.say(t)
 	r.talk(t)
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-		soFar, _ := clitest.ParseJSON(run.Stdout()) // perhaps in the middle of a line
-		missing := 0
-		for _, want := range wants {
-			if len(clitest.Select(soFar, want.event)) == 0 {
-				missing++
-			}
-		}
-		if missing == 0 {
-			break
-		}
+	events := make([]clitest.Event, len(wants))
+	for i, want := range wants {
+		events[i] = want.event
 	}
-	events := run.Stop().OK().Events()
+	soon(run, events)
+	events = run.Stop().OK().Events()
 	for _, want := range wants {
 		found := clitest.Select(events, want.event.With("event", "packet.path"))
 		if len(found) != 1 {
@@ -234,7 +227,9 @@ func TestPacketPathLists(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		run.Until("packets are shown", func() bool { return strings.Count(run.Stdout(), "\n") >= n/2 })
+		for deadline := time.Now().Add(10 * time.Second); strings.Count(run.Stdout(), "\n") < n && time.Now().Before(deadline); {
+			time.Sleep(20 * time.Millisecond)
+		}
 		complete = 0
 		for _, e := range run.Stop().OK().Events() {
 			if pathTimes.ReplaceAllString(fmt.Sprint(e["path"]), " ") == "queue(veth0) tx(veth0) rx(veth1) local-in(veth1)" && e["fate"] == "dropped" {

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -126,16 +125,6 @@ func (s *tcpSocket) deaf(on bool) {
 	}
 	if err != nil {
 		s.t.Fatal(err)
-	}
-}
-
-// until waits until something has happened.
-func until(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited too long until %s", what)
-		}
 	}
 }
 

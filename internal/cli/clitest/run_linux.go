@@ -184,9 +184,11 @@ func (r *Run) Until(what string, ok func() bool) {
 	}
 }
 
-// Stop ends skprobe as Ctrl-C does.
+// Stop ends skprobe as Ctrl-C does, when the packets that the test has sent are
+// where they go.
 func (r *Run) Stop() *Result {
 	r.t.Helper()
+	testkernel.Delivered(r.t)
 	r.Signal(os.Interrupt)
 	return r.Wait()
 }
@@ -257,16 +259,38 @@ func (r *Result) Events() []Event {
 	if err != nil {
 		r.t.Fatalf("%q: %v", r.Args, err)
 	}
-	_, absent, said := strings.Cut(r.Stderr, session.AbsentColumns)
+	absent := absentColumns(r.Stderr)
+	if absent != nil && !Calibrated() {
+		r.t.Errorf("%q: no columns %s", r.Args, strings.Join(absent, ", "))
+	}
+	return withUnknown(all, absent)
+}
+
+// Shown are the events so far, as [Result.Events] has them.
+func (r *Run) Shown() []Event {
+	r.t.Helper()
+	lines := r.Stdout()
+	all, err := ParseJSON(lines[:strings.LastIndexByte(lines, '\n')+1])
+	if err != nil {
+		r.t.Fatalf("%q: %v", r.cmd.Args, err)
+	}
+	return withUnknown(all, absentColumns(r.stderr.String()))
+}
+
+// absentColumns are those that skprobe has said to lack.
+func absentColumns(stderr string) []string {
+	_, absent, said := strings.Cut(stderr, session.AbsentColumns)
 	if !said {
-		return all
+		return nil
 	}
 	absent, _, _ = strings.Cut(absent, " (-v")
-	if !Calibrated() {
-		r.t.Errorf("%q: no columns %s", r.Args, absent)
-	}
+	return strings.Split(absent, ", ")
+}
+
+// withUnknown gives Unknown to the columns that are absent.
+func withUnknown(all []Event, absent []string) []Event {
 	for _, e := range all {
-		for name := range strings.SplitSeq(absent, ", ") {
+		for _, name := range absent {
 			if _, has := e[name]; !has {
 				e[name] = Unknown
 			}
