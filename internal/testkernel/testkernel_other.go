@@ -34,6 +34,7 @@ func Main(m *testing.M)                    { os.Exit(m.Run()) }
 func Needs(t testing.TB, _ ...Requirement) { t.Skip(reason) }
 func Outside(testing.TB)                   {}
 func Delivered(testing.TB)                 {}
+func Uninterrupted(testing.TB, func())     {}
 
 func Root() error                { return errors.ErrUnsupported }
 func Tracefs() error             { return errors.ErrUnsupported }

@@ -14,6 +14,10 @@ import (
 func TestARP(t *testing.T) {
 	needsKprobes(t)
 	testkernel.Needs(t, testkernel.Program("ping"), testkernel.Program("ip"))
+	attempts(t, arpPings)
+}
+
+func arpPings(t *attempt) {
 	a, b := testkernel.NetNSPair(t)
 	macOf := func(n *testkernel.Namespace) (mac string) {
 		n.Do(func() {
@@ -67,8 +71,8 @@ func TestARP(t *testing.T) {
 	if found := clitest.Select(events, clitest.Event{"event": "nd.in", "ar_op": "advertisement", "ar_sha": macB}); len(found) != 1 {
 		t.Errorf("%d advertisements with the MAC of their frame", len(found))
 	}
-	open := clitest.Select(events, clitest.Event{"event": "arp.unanswered"})
-	if len(open) != 1 || open[0]["ar_tip"] != "192.0.2.77" || open[0]["dev"] != a.Dev || open[0]["tries"].(int) < 1 {
+	open := clitest.Select(events, clitest.Event{"event": "arp.unanswered", "dev": a.Dev})
+	if len(open) != 1 || open[0]["ar_tip"] != "192.0.2.77" || open[0]["tries"].(int) < 1 {
 		t.Errorf("not answered: %v", open)
 	}
 	if t.Failed() {

@@ -15,6 +15,10 @@ import (
 func TestBridge(t *testing.T) {
 	needsKprobes(t)
 	testkernel.Needs(t, testkernel.Program("ip"), testkernel.Program("brctl"), testkernel.Program("ping"), testkernel.Module("veth"), testkernel.Module("bridge"))
+	attempts(t, bridgePings)
+}
+
+func bridgePings(t *attempt) {
 	hosts := []*testkernel.Namespace{testkernel.NewNetNS(t), testkernel.NewNetNS(t), testkernel.NewNetNS(t)}
 	bridge := testkernel.NewNetNS(t)
 	run := func(line string) {

@@ -43,15 +43,15 @@ func TestDNSPrograms(t *testing.T) {
 		server string
 	}
 	clients := map[string]client{
-		"dig.example.test":   {testkernel.Start(t, testkernel.Prints("192.0.2.7"), "dig", "+short", "@127.0.0.1", "dig.example.test").Pid, "127.0.0.1"},
-		"dig6.example.test":  {testkernel.Start(t, testkernel.Prints("192.0.2.7"), "dig", "+short", "@::1", "dig6.example.test").Pid, "::1"},
+		"dig.example.test":   {testkernel.Start(t, testkernel.Prints("192.0.2.7"), "dig", "+time=60", "+short", "@127.0.0.1", "dig.example.test").Pid, "127.0.0.1"},
+		"dig6.example.test":  {testkernel.Start(t, testkernel.Prints("192.0.2.7"), "dig", "+time=60", "+short", "@::1", "dig6.example.test").Pid, "::1"},
 		"drill.example.test": {testkernel.Start(t, testkernel.Prints("192.0.2.7"), "drill", "-Q", "@127.0.0.1", "drill.example.test").Pid, "127.0.0.1"},
 		"libc.example.test":  {getent(t, "libc.example.test").Pid, "127.0.0.1"},
 		// The test's own binary is static, and asks by itself.
 		"go.example.test": {testkernel.Start(t, testkernel.Prints("192.0.2.7"), clitest.Link(t, "resolve"), "127.0.0.1:53", "go.example.test.").Pid, "127.0.0.1"},
 	}
 	// dnsmasq refuses what it does not know.
-	dig(t, "@127.0.0.1", "elsewhere.test", "MX")
+	dig(t, "+time=60", "@127.0.0.1", "elsewhere.test", "MX")
 	events := run.Stop().OK().Events()
 	for name, c := range clients {
 		question := one(t, name, events, clitest.Event{"event": "dns.query", "role": "client", "name": name, "type": "A"})
@@ -110,18 +110,18 @@ func TestDNSOverTCP(t *testing.T) {
 	}
 	libc := asking(t, "127.0.0.1", "env", "RES_OPTIONS=use-vc", "getent", "ahosts", "libc.example.test")
 	clients := map[string]client{
-		"dig.example.test":   {pid: start("dig", "+tcp", "+short", "@127.0.0.1", "dig.example.test"), server: "127.0.0.1"},
-		"dig6.example.test":  {pid: start("dig", "+tcp", "+short", "@::1", "dig6.example.test"), server: "::1"},
+		"dig.example.test":   {pid: start("dig", "+time=60", "+tcp", "+short", "@127.0.0.1", "dig.example.test"), server: "127.0.0.1"},
+		"dig6.example.test":  {pid: start("dig", "+time=60", "+tcp", "+short", "@::1", "dig6.example.test"), server: "::1"},
 		"drill.example.test": {pid: start("drill", "-Q", "-t", "@127.0.0.1", "drill.example.test"), server: "127.0.0.1"},
 		"go.example.test":    {pid: start(clitest.Link(t, "resolve"), "127.0.0.1:53", "go.example.test.", "tcp"), server: "127.0.0.1"},
 		"libc.example.test":  {pid: start(libc...), server: "127.0.0.1"},
 	}
-	lost := dig(t, "+tcp", "-p", "5300", "@127.0.0.1", "lost.example.test")
+	lost := dig(t, "+time=3", "+tcp", "-p", "5300", "@127.0.0.1", "lost.example.test")
 	events := run.Stop().OK().Events()
 
 	run = clitest.Start(t, "dns", "--udp", "--format", "json", "-v")
-	start("dig", "+tcp", "+short", "@127.0.0.1", "left-out.example.test")
-	start("dig", "+short", "@127.0.0.1", "datagram.example.test")
+	start("dig", "+time=60", "+tcp", "+short", "@127.0.0.1", "left-out.example.test")
+	start("dig", "+time=60", "+short", "@127.0.0.1", "datagram.example.test")
 	udp := run.Stop().OK()
 	if strings.Contains(udp.Stderr, "tcp_sendmsg") || strings.Contains(udp.Stderr, "tcp_cleanup_rbuf") {
 		t.Errorf("with --udp TCP is probed too:\n%s", udp.Stderr)
@@ -197,7 +197,8 @@ func nameServer(t *testing.T, addr string, answer func(q dnsmessage.Message) *dn
 	return c.LocalAddr().(*net.UDPAddr).AddrPort()
 }
 
-// dig asks for a name once, and returns its process.
+// dig asks for a name once, for a second where it is not told otherwise, and
+// returns its process.
 func dig(t *testing.T, args ...string) int {
 	t.Helper()
 	cmd := exec.Command("dig", append([]string{"+time=1", "+tries=1"}, args...)...)
@@ -230,9 +231,10 @@ func TestDNSServers(t *testing.T) {
 		"--conf-file=/dev/null", "--bind-interfaces", "--interface=lo", "--server=127.0.0.1#5300", "--user=root")
 	run := clitest.Start(t, "dns", "--port", "53,5300", "--format", "json")
 	asks := map[string]int{}
-	for _, name := range []string{"nosuch.test", "many.test", "silent.test"} {
-		asks[name] = dig(t, "@127.0.0.1", name)
+	for _, name := range []string{"nosuch.test", "many.test"} {
+		asks[name] = dig(t, "+time=60", "@127.0.0.1", name)
 	}
+	asks["silent.test"] = dig(t, "@127.0.0.1", "silent.test")
 	events := run.Stop().OK().Events()
 	for name, want := range map[string]clitest.Event{
 		"nosuch.test": {"rcode": "NXDOMAIN", "answers": 0},
@@ -261,7 +263,7 @@ func TestDNSOnly(t *testing.T) {
 	testkernel.NetNS(t)
 	nameServer(t, "127.0.0.1:53", func(q dnsmessage.Message) *dnsmessage.Message { return &q })
 	file := filepath.Join(t.TempDir(), "events")
-	clitest.Do(t, "dns", "--format", "json", "-o", file, "--where", `type == "AAAA"`, "--", "dig", "+time=1", "@127.0.0.1", "a.test", "A", "b.test", "AAAA").OK()
+	clitest.Do(t, "dns", "--format", "json", "-o", file, "--where", `type == "AAAA"`, "--", "dig", "+time=60", "@127.0.0.1", "a.test", "A", "b.test", "AAAA").OK()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,6 +18,10 @@ import (
 func TestICMP(t *testing.T) {
 	needsKprobes(t)
 	testkernel.Needs(t, testkernel.Program("ping"))
+	attempts(t, icmpPings)
+}
+
+func icmpPings(t *attempt) {
 	a, b := testkernel.NetNSPair(t)
 	run := clitest.Start(t, "icmp", "--format", "json", "--wide")
 	pids := map[string]int{}
@@ -46,7 +49,6 @@ func TestICMP(t *testing.T) {
 			}
 		}
 	})
-	time.Sleep(200 * time.Millisecond)
 	events := run.Stop().OK().Events()
 
 	one := func(what string, want clitest.Event, n int) clitest.Event {

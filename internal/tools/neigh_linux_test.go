@@ -19,7 +19,7 @@ func TestNeigh(t *testing.T) {
 	a, b := testkernel.NetNSPair(t)
 	run := clitest.Start(t, "neigh", "--format", "json")
 	a.Do(func() {
-		ping := func(to string) { _ = exec.Command("ping", "-c", "1", "-W", "1", to).Run() }
+		ping := func(to string) { _ = exec.Command("ping", "-c", "1", "-W", "10", to).Run() }
 		for _, to := range []string{b.Addr4.String(), b.Addr6.String()} {
 			ping(to)
 			if out, err := exec.Command("ip", "neigh", "change", to, "dev", a.Dev, "nud", "stale").CombinedOutput(); err != nil {
@@ -27,12 +27,25 @@ func TestNeigh(t *testing.T) {
 			}
 			ping(to)
 		}
-		ping("192.0.2.77")
+		_ = exec.Command("ping", "-c", "1", "-W", "1", "192.0.2.77").Run()
 		if out, err := exec.Command("ip", "neigh", "add", "192.0.2.78", "lladdr", "02:00:00:00:00:78", "dev", a.Dev, "nud", "permanent").CombinedOutput(); err != nil {
 			t.Errorf("%v: %s", err, out)
 		}
-		time.Sleep(6 * time.Second) // from DELAY to PROBE to REACHABLE
 	})
+	// From DELAY to PROBE to REACHABLE it takes some seconds.
+	if clitest.Calibrated() {
+		time.Sleep(6 * time.Second)
+	} else {
+		until(t, "they are confirmed, or not", func() bool {
+			shown := run.Shown()
+			for _, end := range []clitest.Event{{"addr": b.Addr4.String(), "newstate": "REACHABLE"}, {"addr": b.Addr6.String(), "newstate": "REACHABLE"}} {
+				if len(clitest.Select(shown, end.With("dev", a.Dev))) < 2 {
+					return false
+				}
+			}
+			return len(clitest.Select(shown, clitest.Event{"addr": "192.0.2.77", "newstate": "FAILED"})) > 0
+		})
+	}
 	events := run.Stop().OK().Events()
 
 	way := func(dev, addr string) (states []string) {

@@ -98,6 +98,7 @@ func netfilterRound(t *testing.T, a, b *testkernel.Namespace) (wrong []string) {
 			}
 		}
 	})
+	testkernel.Delivered(t)
 	counters := map[string]int{}
 	a.Do(func() { nftCounters(t, counters) })
 	b.Do(func() { nftCounters(t, counters) })

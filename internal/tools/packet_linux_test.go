@@ -121,13 +121,12 @@ func TestPacketTruth(t *testing.T) {
 			src4, dst4, src6, dst6 := a.Addr4.AsSlice(), b.Addr4.AsSlice(), a.Addr6.AsSlice(), b.Addr6.AsSlice()
 			a.send(t, oddFrames(t, a.mac, b.mac, src4, dst4, src6, dst6))
 			realTraffic(t, a, b)
-			time.Sleep(300 * time.Millisecond) // for answers
-			a.Do(func() {                      // so that there is an end
+			testkernel.Delivered(t)
+			a.Do(func() { // so that there is an end
 				if out, err := exec.Command("ip", "link", "set", a.Dev, "down").CombinedOutput(); err != nil {
 					t.Fatalf("%v: %s", err, out)
 				}
 			})
-			time.Sleep(100 * time.Millisecond)
 			events := run.Stop().OK().Events()
 			packets := clitest.ReadPackets(t, file)
 			for _, s := range []*station{a, b} {
@@ -147,7 +146,6 @@ func TestPacketLoopback(t *testing.T) {
 	run := clitest.Start(t, "packet", "--format", "json", "--where", `dev == "lo"`, "--snap", "400", "-w", file, "--print")
 	home4, home6 := net.IPv4(127, 0, 0, 1), net.IPv6loopback
 	s.send(t, append([]namedFrame{beginning(make([]byte, 6))}, oddFrames(t, make([]byte, 6), make([]byte, 6), home4, home4, home6, home6)...))
-	time.Sleep(300 * time.Millisecond)
 	s.compare(t, run.Stop().OK().Events(), clitest.ReadPackets(t, file), true)
 }
 
@@ -186,8 +184,19 @@ func compareTruth(t *testing.T, what string, events []clitest.Event, packets []c
 		t.Errorf("%s: %d events of %d frames", what, len(events), len(truth))
 	}
 	wrong := 0
+	truth = slices.Clone(truth)
 	for i := range min(len(events), len(truth)) {
-		e, p, frame := events[i], packets[i], truth[i]
+		// Frames on two CPUs at once may be told in either order.
+		p := packets[i]
+		is := func(f testkernel.Captured) bool { return f.Size == p.Size && bytes.HasPrefix(f.Frame, p.Frame) }
+		if near := truth[i:min(i+4, len(truth))]; !is(near[0]) {
+			if at := slices.IndexFunc(near, is); at > 0 {
+				moved := near[at]
+				copy(near[1:at+1], near[:at])
+				near[0] = moved
+			}
+		}
+		e, frame := events[i], truth[i]
 		if clitest.Calibrated() && p.Size == frame.Size-4 && frame.Frame[12] == 0x81 {
 			// It is not known where the kernel keeps a tag beside the frame.
 			frame.Frame, frame.Size = append(bytes.Clone(frame.Frame[:12]), frame.Frame[16:]...), p.Size

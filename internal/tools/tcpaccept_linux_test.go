@@ -61,6 +61,10 @@ func (d *dialer) noteAccept(what string, f family, at, from netip.AddrPort) {
 // TCP connections.
 func TestTCPAccept(t *testing.T) {
 	tcpNeeds(t)
+	attempts(t, tcpAccepts)
+}
+
+func tcpAccepts(t *attempt) {
 	testkernel.NetNS(t)
 	d := newDialer(t)
 	before, at := d.rawListener(tcpFamilies[0], tcpFamilies[0].addr)
@@ -78,6 +82,7 @@ func TestTCPAccept(t *testing.T) {
 		fd, at := d.rawListener(f, bind)
 		to := netip.AddrPortFrom(f.addr, at.Port())
 		first, second := d.client(f, to), d.client(f, to)
+		testkernel.Delivered(t) // a client is connected before its last packet has come
 		time.Sleep(waited)
 		d.accept(f.name+", the first", fd, f, to, first)
 		d.accept(f.name+", the second", fd, f, to, second)
@@ -121,9 +126,9 @@ func TestTCPAccept(t *testing.T) {
 		case i == 0 && e["queue_us"] != nil:
 			t.Errorf("%s: queue_us %v", what, e["queue_us"])
 		case strings.HasSuffix(what, "first"), strings.HasSuffix(what, "second"):
-			between(t, what, e["queue_us"], micros(waited), 10e6)
+			between(t, what, e["queue_us"], micros(waited), 60e6)
 		case i > 0:
-			between(t, what, e["queue_us"], 0, 10e6)
+			between(t, what, e["queue_us"], 0, 60e6)
 		}
 	}
 }
@@ -171,13 +176,13 @@ func TestTCPAcceptBlocked(t *testing.T) {
 	run.Until("nc is seen", func() bool { return strings.Contains(run.Stdout(), `"nc"`) })
 	events := run.Stop().OK().Events()
 	for _, e := range s.d.check(events) {
-		between(t, "a thread that slept", e["queue_us"], 0, 10e6)
+		between(t, "a thread that slept", e["queue_us"], 0, 60e6)
 	}
 	got := ""
 	for _, e := range events {
 		if e["pid"] == nc.Pid {
 			got += fmt.Sprint(e["event"], " ", e["comm"], " ", e["family"], " ", e["laddr"], " ", e["lport"], " ", e["raddr"], " ", e["netns"])
-			between(t, "nc", e["queue_us"], 0, 10e6)
+			between(t, "nc", e["queue_us"], 0, 60e6)
 		}
 	}
 	if want := fmt.Sprint("tcp.accept nc inet6 ", b.Addr6, " 7777 ", a.Addr6, " ", b.Inode()); got != want {
@@ -233,11 +238,19 @@ func TestTCPAcceptMany(t *testing.T) {
 	if !strings.Contains(result.Stderr, "\n1000 events") {
 		t.Errorf("%s", result.Stderr)
 	}
+	missed := 0
 	for _, e := range result.Events() {
 		if clients[e["rport"]] == 0 || e["lport"] != int(at.Port()) || e["pid"] != os.Getpid() {
 			t.Fatalf("%v", e)
 		}
 		clients[e["rport"]]--
-		between(t, "queue_us", e["queue_us"], 0, 10e6)
+		if e["queue_us"] == nil {
+			missed++ // by the kernel, in softirq
+			continue
+		}
+		between(t, "queue_us", e["queue_us"], 0, 60e6)
+	}
+	if missed > threads*each/10 {
+		t.Errorf("%d without queue_us", missed)
 	}
 }

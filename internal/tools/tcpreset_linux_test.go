@@ -2,7 +2,6 @@ package tools_test
 
 import (
 	"fmt"
-
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +16,10 @@ import (
 // linger or leaves data unread; with whose they are and where they come from.
 func TestTCPReset(t *testing.T) {
 	tcpNeeds(t)
+	attempts(t, tcpResets)
+}
+
+func tcpResets(t *attempt) {
 	testkernel.NetNS(t)
 	d := newDialer(t)
 	early := d.connected(tcpFamilies[0])
@@ -49,6 +52,7 @@ func TestTCPReset(t *testing.T) {
 		// The client does not linger.
 		p := d.connected(f)
 		reset(p.client)
+		arrived(t, p.server)
 		want = append(want,
 			wanted{f.name + ", does not linger", "tcp.send_reset", p.from.Port(), p.to.Port(), d.pid, "CLOSE", []string{"tcp_disconnect"}, ""},
 			wanted{f.name + ", of a client that does not linger", "tcp.receive_reset", p.to.Port(), p.from.Port(), d.pid, "ESTABLISHED", []string{"tcp_validate_incoming", "tcp_rcv_established"}, ""})
@@ -59,7 +63,9 @@ func TestTCPReset(t *testing.T) {
 		if _, err := unix.Write(p.client, []byte("unread")); err != nil {
 			t.Fatal(err)
 		}
+		arrived(t, p.server)
 		unix.Close(p.server)
+		arrived(t, p.client)
 		want = append(want,
 			wanted{f.name + ", leaves data unread", "tcp.send_reset", p.to.Port(), p.from.Port(), d.pid, "CLOSE", []string{"__tcp_close", "tcp_close"}, "SK_RST_REASON_TCP_ABORT_ON_CLOSE"},
 			wanted{f.name + ", of a server that leaves data unread", "tcp.receive_reset", p.from.Port(), p.to.Port(), d.pid, "ESTABLISHED", []string{"tcp_validate_incoming", "tcp_rcv_established"}, ""})
@@ -68,6 +74,7 @@ func TestTCPReset(t *testing.T) {
 	// A connection of before tracing belongs to who closes it. The other end was
 	// not used since.
 	reset(early.client)
+	arrived(t, early.server)
 	want = append(want,
 		wanted{"from before tracing", "tcp.send_reset", early.from.Port(), early.to.Port(), d.pid, "CLOSE", []string{"tcp_disconnect"}, ""},
 		wanted{"from before tracing, the other end", "tcp.receive_reset", early.to.Port(), early.from.Port(), nil, "ESTABLISHED", []string{"tcp_validate_incoming", "tcp_rcv_established"}, ""})
@@ -110,14 +117,16 @@ func TestTCPResetPrograms(t *testing.T) {
 	tcpNeeds(t)
 	testkernel.Needs(t, testkernel.Program("nc"))
 	a, b := testkernel.NetNSPair(t)
-	run := clitest.Start(t, "tcpreset", "--format", "json", "--received", "--rport", "81", "--netns", a.Path())
-	a.Do(func() {
-		for _, port := range []string{"81", "82"} {
-			testkernel.Start(t, nil, "nc", "-z", b.Addr6.String(), port).Wait()
+	attempts(t, func(t *attempt) {
+		run := clitest.Start(t, "tcpreset", "--format", "json", "--received", "--rport", "81", "--netns", a.Path())
+		a.Do(func() {
+			for _, port := range []string{"81", "82"} {
+				testkernel.Start(t, nil, "nc", "-z", b.Addr6.String(), port).Wait()
+			}
+		})
+		events := run.Stop().OK().Events()
+		if len(events) != 1 || events[0]["comm"] != "nc" || events[0]["raddr"] != b.Addr6.String() || events[0]["netns"] != int(a.Inode()) {
+			t.Errorf("%v", events)
 		}
 	})
-	events := run.Stop().OK().Events()
-	if len(events) != 1 || events[0]["comm"] != "nc" || events[0]["raddr"] != b.Addr6.String() || events[0]["netns"] != int(a.Inode()) {
-		t.Errorf("%v", events)
-	}
 }

@@ -265,7 +265,7 @@ func tcpCalls(t *testing.T, tool string, f pairFamily, calls func(p *tcpPair)) {
 	p := newTCPPair(t, f)
 	p.name = map[string]string{"tcpsend": "tcp.sendmsg", "tcprecv": "tcp.recvmsg"}[tool]
 	run := clitest.Start(t, tool, "--format", "json", "--strict")
-	calls(p)
+	testkernel.Uninterrupted(t, func() { calls(p) })
 	var got []clitest.Event
 	for _, e := range run.Stop().OK().Events() {
 		if e["tid"] == p.a.k.tid {

@@ -165,6 +165,7 @@ func TestUDP(t *testing.T) {
 			connected.mmsg(unix.SYS_SENDMMSG, []int{10, 11}, nil)
 			connected.sent(what("sendmmsg, connected, first"), 10, "connected", at)
 			connected.sent(what("sendmmsg, connected, second"), 11, "connected", at)
+			testkernel.Delivered(t)
 			for i, n := range receiver.mmsg(unix.SYS_RECVMMSG, []int{100, 100, 100}, nil) {
 				sender := connected.local
 				if i == 0 {
@@ -452,8 +453,8 @@ func TestUDPPrograms(t *testing.T) {
 		"--conf-file=/dev/null", "--bind-interfaces", "--interface=lo", "--address=/example.test/192.0.2.7", "--log-queries", "--user=root")
 	run := clitest.Start(t, "udp", "--format", "json")
 	clients := map[string]*testkernel.Process{
-		"dig":    testkernel.Start(t, testkernel.Prints("192.0.2.7"), "dig", "+short", "@127.0.0.1", "example.test"),
-		"dig -6": testkernel.Start(t, testkernel.Prints("192.0.2.7"), "dig", "+short", "@::1", "example.test"),
+		"dig":    testkernel.Start(t, testkernel.Prints("192.0.2.7"), "dig", "+time=60", "+short", "@127.0.0.1", "example.test"),
+		"dig -6": testkernel.Start(t, testkernel.Prints("192.0.2.7"), "dig", "+time=60", "+short", "@::1", "example.test"),
 		"drill":  testkernel.Start(t, testkernel.Prints("192.0.2.7"), "drill", "-Q", "@127.0.0.1", "example.test"),
 		"getent": getent(t, "example.test"),
 	}
@@ -524,7 +525,7 @@ func asking(t *testing.T, server string, command ...string) []string {
 	t.Helper()
 	const file = "/etc/resolv.conf"
 	conf := filepath.Join(t.TempDir(), "resolv.conf")
-	if err := os.WriteFile(conf, []byte("nameserver "+server+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(conf, []byte("nameserver "+server+"\noptions timeout:30\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(file); err != nil && testkernel.InVM() {
