@@ -48,7 +48,7 @@ func mountTable(t *testing.T) string {
 	}
 	namespaces := map[string]bool{}
 	// A thread with a mount namespace of its own is on its way out.
-	for range 100 {
+	for range 3000 {
 		clear(namespaces)
 		tasks, err := filepath.Glob("/proc/self/task/*/ns/mnt")
 		if err != nil {

@@ -317,11 +317,14 @@ func TestCgroupColumn(t *testing.T) {
 // children that it makes from then on.
 func TestPid(t *testing.T) {
 	needs(t)
-	ready := filepath.Join(t.TempDir(), "ready")
+	ready, begin := filepath.Join(t.TempDir(), "ready"), filepath.Join(t.TempDir(), "begin")
 	p := testkernel.Start(t, func(string) bool { _, err := os.Stat(ready); return err == nil }, clitest.Link(t, "traffic"),
-		"ready+"+ready, "sleep+3s", "send+127.0.0.1:9+1", "thread+send+127.0.0.1:9+2", "child+send+127.0.0.1:9+3")
+		"ready+"+ready, "await+"+begin, "send+127.0.0.1:9+1", "thread+send+127.0.0.1:9+2", "child+send+127.0.0.1:9+3")
 	r := clitest.Start(t, "udp", "--send", "--format", "json", "--pid", fmt.Sprint(p.Pid))
 	if err := send("127.0.0.1:9", 4); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(begin, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Wait(); err != nil {

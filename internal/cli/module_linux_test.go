@@ -132,7 +132,7 @@ func TestToolModuleLater(t *testing.T) {
 		do("ip link set " + a.Dev + " master br0")
 		do("ip addr add " + a.Addr4.String() + "/24 dev br0")
 		do("ip link set br0 up")
-		do("ping -c 1 -W 5 " + b.Addr4.String())
+		do("ping -c 3 -i 0.2 -W 10 " + b.Addr4.String())
 		do("ip link del br0")
 	})
 	ended := run.Stop().OK()

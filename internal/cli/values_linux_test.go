@@ -82,9 +82,11 @@ func TestProbeElapsed(t *testing.T) {
 	testkernel.Needs(t, testkernel.Symbol("do_nanosleep"))
 	r := clitest.Start(t, "probe", "--format", "json", "do_nanosleep%return $elapsed ret=$retval", "hrtimer_nanosleep%return took=$elapsed:uint", "--where", "elapsed > 1000 || took > 1000", "--pid", fmt.Sprint(os.Getpid()))
 	onThread(t, func() {
-		for _, ms := range []int{20, 50} {
-			unix.Nanosleep(&unix.Timespec{Nsec: int64(ms) * 1e6}, nil)
-		}
+		testkernel.Uninterrupted(t, func() {
+			for _, ms := range []int{20, 50} {
+				unix.Nanosleep(&unix.Timespec{Nsec: int64(ms) * 1e6}, nil)
+			}
+		})
 	})
 	seen := 0
 	for _, e := range r.Stop().OK().Events() {

@@ -42,7 +42,7 @@ func TestClose(t *testing.T) {
 		t.Logf("Enable and Disable: %v", err)
 	}
 	r.Lost()
-	for range 100 {
+	for range 3000 {
 		if runtime.NumGoroutine() <= goroutines {
 			return
 		}

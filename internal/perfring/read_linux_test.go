@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -134,7 +135,10 @@ func TestNoAllocations(t *testing.T) {
 		for n := range 20000 {
 			call(n)
 		}
-		time.Sleep(100 * time.Millisecond)
+		for last := int64(-1); got.Load() != last; { // until all is read
+			last = got.Load()
+			time.Sleep(100 * time.Millisecond)
+		}
 	}
 	round() // buffers grow to their size
 	var before, after runtime.MemStats
@@ -200,14 +204,15 @@ func TestLatency(t *testing.T) {
 		return nil
 	})
 	defer stop()
-	var worst time.Duration
+	var all []time.Duration
 	for n := range 10 {
 		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond)
 		call(n)
-		worst = max(worst, <-delays)
+		all = append(all, <-delays)
 	}
-	t.Logf("at most %v", worst)
-	if worst > r.cfg.Latency+time.Second { // far more than it should be: machines are busy
-		t.Errorf("%v", worst)
+	slices.Sort(all)
+	// Far more than it should be, and the median: machines are busy.
+	if median := all[len(all)/2]; median > r.cfg.Latency+time.Second {
+		t.Errorf("%v", all)
 	}
 }

@@ -2,6 +2,7 @@ package perfring
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,7 +14,8 @@ import (
 func TestTicks(t *testing.T) {
 	c := needCalls(t)
 	const every = 100 * time.Millisecond
-	var last, late, tick uint64
+	var last, tick uint64
+	var late []uint64
 	var ticks, got atomic.Int64
 	r := open(t, Config{Events: []Event{c.event()}, Every: every, Tick: func(time uint64) error {
 		if tick != 0 && time != tick+uint64(every) {
@@ -22,7 +24,7 @@ func TestTicks(t *testing.T) {
 		if now := monotonic(); now < time {
 			t.Errorf("a tick %d ns early", time-now)
 		} else {
-			late = max(late, now-time)
+			late = append(late, now-time)
 		}
 		tick = time
 		ticks.Add(1)
@@ -37,9 +39,15 @@ func TestTicks(t *testing.T) {
 		got.Add(1)
 		return nil
 	})
-	time.Sleep(1050 * time.Millisecond)
-	if n := ticks.Load(); n < 7 || n > 10 { // fewer on a machine that is very busy
-		t.Errorf("%d ticks in 1.05 s", n)
+	begin := monotonic()
+	wait := func(n int64) {
+		for deadline := time.Now().Add(30 * time.Second); ticks.Load() < n && time.Now().Before(deadline); {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	wait(10)
+	if n, most := ticks.Load(), int64((monotonic()-begin)/uint64(every))+2; n < 10 || n > most {
+		t.Errorf("%d ticks, want 10 to %d", n, most)
 	}
 	var all sync.WaitGroup
 	for cpu := range runtime.NumCPU() {
@@ -55,10 +63,13 @@ func TestTicks(t *testing.T) {
 		})
 	}
 	all.Wait()
+	wait(20)
 	must(t, r.Disable())
 	stop()
-	t.Logf("%d ticks, at most %v late; %d records, the last at %d", ticks.Load(), time.Duration(late), got.Load(), last)
-	if got.Load() == 0 || ticks.Load() < 14 || time.Duration(late) > time.Second {
-		t.Errorf("%d records, %d ticks, one %v late", got.Load(), ticks.Load(), time.Duration(late))
+	slices.Sort(late)
+	t.Logf("%d ticks, at most %v late; %d records, the last at %d", ticks.Load(), time.Duration(late[len(late)-1]), got.Load(), last)
+	// A guest may stand still for seconds, but not most of the time.
+	if median := time.Duration(late[len(late)/2]); got.Load() == 0 || ticks.Load() < 20 || median > time.Second {
+		t.Errorf("%d records, %d ticks, half of them more than %v late", got.Load(), ticks.Load(), median)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -144,6 +145,8 @@ func TestTasks(t *testing.T) {
 		comm string
 	}
 	names, forked, exited, calls := map[name]bool{}, map[uint32]uint32{}, map[uint32]bool{}, map[uint32]uint32{}
+	var worker atomic.Uint32
+	var ended atomic.Bool
 	fn := func(rec *perfring.Record) error {
 		switch rec.Kind {
 		case perfring.Comm:
@@ -154,6 +157,9 @@ func TestTasks(t *testing.T) {
 			}
 		case perfring.Exit:
 			exited[rec.TID] = true
+			if rec.TID == worker.Load() {
+				ended.Store(true)
+			}
 		case perfring.Sample:
 			calls[rec.TID] = rec.PID
 		}
@@ -162,6 +168,7 @@ func TestTasks(t *testing.T) {
 	must(t, r.Enable())
 	stop := reading(t, r, fn)
 	pid, finish := startWorker(t, "threads:1")
+	worker.Store(uint32(pid))
 	finish()
 	tid := make(chan int)
 	go func() {
@@ -174,7 +181,10 @@ func TestTasks(t *testing.T) {
 		tid <- unix.Gettid()
 	}()
 	renamed := uint32(<-tid)
-	time.Sleep(1200 * time.Millisecond) // ends are told later
+	// Ends are told later, with a record after them.
+	for deadline := time.Now().Add(20 * time.Second); !ended.Load() && time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		call(2)
+	}
 	call(2)
 	must(t, r.Disable())
 	stop()
