@@ -25,6 +25,7 @@ type station struct {
 	mac     net.HardwareAddr
 	index   int
 	capture *testkernel.Capture
+	frames  []testkernel.Captured // what it saw until the end
 }
 
 func newStation(t *testing.T, n *testkernel.Namespace, setup ...string) *station {
@@ -88,11 +89,35 @@ func beginning(from net.HardwareAddr) namedFrame {
 	return namedFrame{"the beginning", append(append(bytes.Repeat([]byte{0xff}, 6), from...), 0x88, 0xb5, 1, 2, 3, 4)}
 }
 
-// truth is what the packet socket saw of one direction on the veth, since the
-// beginning.
-func (s *station) truth(outgoing bool, frames []testkernel.Captured) []testkernel.Captured {
-	frames = slices.DeleteFunc(slices.Clone(frames), func(f testkernel.Captured) bool { return f.Outgoing != outgoing || f.Ifindex != s.index })
-	return frames[1+slices.IndexFunc(frames, func(f testkernel.Captured) bool { return bytes.HasPrefix(f.Frame[12:], []byte{0x88, 0xb5, 1, 2}) }):]
+// ending is a frame with which a test ends: what a host gives to a device later
+// may not become a frame any more.
+func ending(from net.HardwareAddr) namedFrame {
+	return namedFrame{"the end", append(append(bytes.Repeat([]byte{0xff}, 6), from...), 0x88, 0xb6, 1, 2, 3, 4)}
+}
+
+// untilEnd waits until the packet socket has seen the other end's last frame.
+func (s *station) untilEnd(t *testing.T) {
+	t.Helper()
+	for last := time.Now().Add(20 * time.Second); s.find(s.frames, false, 0xb6) < 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(last) {
+			t.Fatal("the end did not arrive at ", s.Dev)
+		}
+		s.frames = append(s.frames, s.capture.Frames()...)
+	}
+}
+
+// find returns the index of a beginning or an ending on the veth, -1 for none.
+func (s *station) find(frames []testkernel.Captured, outgoing bool, ethertype byte) int {
+	return slices.IndexFunc(frames, func(f testkernel.Captured) bool {
+		return f.Outgoing == outgoing && f.Ifindex == s.index && bytes.HasPrefix(f.Frame[12:], []byte{0x88, ethertype, 1, 2})
+	})
+}
+
+// truth is what the packet socket saw of one direction on the veth, from the
+// beginning to the end.
+func (s *station) truth(outgoing bool) []testkernel.Captured {
+	frames := s.frames[1+s.find(s.frames, outgoing, 0xb5) : s.find(s.frames, outgoing, 0xb6)]
+	return slices.DeleteFunc(slices.Clone(frames), func(f testkernel.Captured) bool { return f.Outgoing != outgoing || f.Ifindex != s.index })
 }
 
 // TestPacketTruth holds what packet shows of frames of all sorts against packet
@@ -121,12 +146,11 @@ func TestPacketTruth(t *testing.T) {
 			src4, dst4, src6, dst6 := a.Addr4.AsSlice(), b.Addr4.AsSlice(), a.Addr6.AsSlice(), b.Addr6.AsSlice()
 			a.send(t, oddFrames(t, a.mac, b.mac, src4, dst4, src6, dst6))
 			realTraffic(t, a, b)
-			testkernel.Delivered(t)
-			a.Do(func() { // so that there is an end
-				if out, err := exec.Command("ip", "link", "set", a.Dev, "down").CombinedOutput(); err != nil {
-					t.Fatalf("%v: %s", err, out)
-				}
-			})
+			b.quiet(t)
+			a.send(t, []namedFrame{ending(a.mac)})
+			b.send(t, []namedFrame{ending(b.mac)})
+			a.untilEnd(t)
+			b.untilEnd(t)
 			events := run.Stop().OK().Events()
 			packets := clitest.ReadPackets(t, file)
 			for _, s := range []*station{a, b} {
@@ -145,7 +169,9 @@ func TestPacketLoopback(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.pcapng")
 	run := clitest.Start(t, "packet", "--format", "json", "--where", `dev == "lo"`, "--snap", "400", "-w", file, "--print")
 	home4, home6 := net.IPv4(127, 0, 0, 1), net.IPv6loopback
-	s.send(t, append([]namedFrame{beginning(make([]byte, 6))}, oddFrames(t, make([]byte, 6), make([]byte, 6), home4, home4, home6, home6)...))
+	odd := oddFrames(t, make([]byte, 6), make([]byte, 6), home4, home4, home6, home6)
+	s.send(t, slices.Concat([]namedFrame{beginning(make([]byte, 6))}, odd, []namedFrame{ending(make([]byte, 6))}))
+	s.untilEnd(t)
 	s.compare(t, run.Stop().OK().Events(), clitest.ReadPackets(t, file), true)
 }
 
@@ -155,23 +181,25 @@ func (s *station) compare(t *testing.T, events []clitest.Event, packets []clites
 	if len(packets) != len(events) {
 		t.Fatalf("%d packets of %d events", len(packets), len(events))
 	}
-	frames := s.capture.Frames()
 	for _, dir := range []struct {
 		event    string
 		outgoing bool
 	}{{"packet.rx", false}, {"packet.tx", true}} {
 		var got []clitest.Event
 		var written []clitest.Packet
+		ended := false
 		for i, e := range events {
 			switch {
-			case e["event"] != dir.event || e["dev"] != s.Dev:
+			case ended || e["event"] != dir.event || e["dev"] != s.Dev:
 			case e["ethertype"] == "0x88b5": // the beginning
 				got, written = nil, nil
+			case e["ethertype"] == "0x88b6":
+				ended = true
 			default:
 				got, written = append(got, e), append(written, packets[i])
 			}
 		}
-		compareTruth(t, dir.event+" on "+s.Dev, got, written, s.truth(dir.outgoing, frames), all)
+		compareTruth(t, dir.event+" on "+s.Dev, got, written, s.truth(dir.outgoing), all)
 	}
 }
 
