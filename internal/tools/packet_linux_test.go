@@ -32,6 +32,11 @@ func newStation(t *testing.T, n *testkernel.Namespace, setup ...string) *station
 	t.Helper()
 	s := &station{Namespace: n}
 	n.Do(func() {
+		// A host asks for routers for seconds after a device was turned on. Where
+		// there is no IPv6 there is nothing to write to.
+		for _, dev := range []string{"default", n.Dev} {
+			_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+dev+"/router_solicitations", []byte("0"), 0)
+		}
 		for _, args := range setup {
 			if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
 				t.Fatalf("ip %s: %v: %s", args, err, out)
