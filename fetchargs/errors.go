@@ -34,8 +34,18 @@ type ExprError struct {
 	Err    error // one of the errors above, or nil for a fault of syntax
 	// Name is the name that does not exist, and Known those that do, where
 	// that is the fault: enough to suggest another.
-	Name  string
-	Known []string
+	Name   string
+	Known  []string
+	within *Type // the struct that has Known
+}
+
+// Inside lists what the members in Known have as members themselves, as
+// "__sk_common.skc_dport".
+func (e *ExprError) Inside() []string {
+	if e.within == nil {
+		return nil
+	}
+	return e.within.innerNames()
 }
 
 func (e *ExprError) suggest(name string, known []string) {

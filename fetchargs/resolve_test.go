@@ -3,6 +3,7 @@ package fetchargs
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -205,6 +206,9 @@ func TestResolveFaults(t *testing.T) {
 	var e *ExprError
 	if !errors.As(err, &e) || e.Name != "dprt" || len(e.Known) < 10 || e.Known[1] != "dport" || !strings.Contains(strings.Join(e.Known, " "), "left right next") {
 		t.Errorf("names to suggest: %+v", e)
+	}
+	if inside := e.Inside(); !slices.Contains(inside, "pair.hi") || slices.Contains(inside, "next.dport") {
+		t.Errorf("members of members: %q", inside)
 	}
 }
 

@@ -204,6 +204,22 @@ func (t *Type) MemberNames() []string {
 	return names
 }
 
+// innerNames lists the members of the members that are structs or unions, with
+// a dot between.
+func (t *Type) innerNames() []string {
+	var names []string
+	for _, name := range t.MemberNames() {
+		m, _ := t.Member(name)
+		if m.Type.Kind != Struct && m.Type.Kind != Union {
+			continue
+		}
+		for _, inner := range m.Type.MemberNames() {
+			names = append(names, name+"."+inner)
+		}
+	}
+	return names
+}
+
 // Types is a source of type information about one kernel.
 type Types interface {
 	// TypeNamed returns the type with the given C name: "struct sock",

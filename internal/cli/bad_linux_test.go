@@ -123,6 +123,8 @@ func TestBadProbe(t *testing.T) {
 		probeBad(2, "udp_sendmsg+4 len", `"len" cannot be named: at udp_sendmsg+4`, "registers"),
 		probeBad(3, "udp_sendmsg+9999999 "+register(2), "udp_sendmsg+9999999: the kernel refuses it"),
 		probeBad(2, "udp_sendmsg lenn", `no parameter "lenn"; it has sk, msg, len; did you mean "len"?`),
+		probeBad(2, "udp_sendmsg sk->skc_dprt", `struct sock has no member "skc_dprt"`, `did you mean "__sk_common.skc_dport"`),
+		probeBad(2, "udp_sendmsg sk->skc_dport", `did you mean "__sk_common.skc_dport"`),
 		probeBad(2, "udp_sendmsg sk->__sk_common.skc_dprt", `struct sock_common has no member "skc_dprt"`, `did you mean "skc_dport"`),
 		probeBad(2, "udp_sendmsg len:foo", `unknown kind "foo"; kinds are uint`),
 		probeBad(2, "udp_sendmsg x=(len", "parenthesis is not closed"),

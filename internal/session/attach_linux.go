@@ -386,17 +386,3 @@ func explain(err error) error {
 	}
 	return &Error{Status: ExitRefused, Err: err}
 }
-
-// suggest adds names that exist to an unknown one.
-func suggest(err error, e *fetchargs.ExprError) error {
-	near := kernel.Near(e.Name, e.Known)
-	switch {
-	case e.Name == "":
-		return err
-	case len(near) == 0:
-		return err
-	case len(near) == 1:
-		return fmt.Errorf("%w; did you mean %q?", err, near[0])
-	}
-	return fmt.Errorf("%w; did you mean %q or %q?", err, near[0], near[1])
-}
