@@ -22,7 +22,7 @@ type Row struct {
 // A Unit is the sections of one unit, of one source file. Abbrev, Line and the
 // strings are whole sections, Info is the unit alone.
 type Unit struct {
-	Info, Abbrev, Line, Str, LineStr, StrOffsets, Addr []byte
+	Info, Abbrev, Line, Str, LineStr, StrOffsets, Addr, RngLists []byte
 }
 
 // Rows reads the table of lines of the unit, in its order (DWARF 5, section 6.2).
@@ -70,7 +70,7 @@ func (u Unit) lines() (*dwarf.LineReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, data := range map[string][]byte{".debug_line_str": u.LineStr, ".debug_str_offsets": u.StrOffsets, ".debug_addr": u.Addr} {
+	for name, data := range map[string][]byte{".debug_line_str": u.LineStr, ".debug_str_offsets": u.StrOffsets, ".debug_addr": u.Addr, ".debug_rnglists": u.RngLists} {
 		if data == nil {
 			continue
 		}

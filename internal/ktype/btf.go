@@ -69,6 +69,10 @@ func (b *BTF) TypeNamed(name string) (*fetchargs.Type, error) {
 	if q.void {
 		return b.raw.convert(0, 0)
 	}
+	return q.look(func(q typeQuery) (*fetchargs.Type, error) { return b.typeNamed(name, q) })
+}
+
+func (b *BTF) typeNamed(name string, q typeQuery) (*fetchargs.Type, error) {
 	id := b.raw.find(q.name, q.kinds)
 	if id != 0 {
 		if t, _ := b.raw.at(id); t.vlen != 0 || q.forward == 0 || t.kind != kindEnum && t.sizeRef != 0 {

@@ -163,7 +163,7 @@ func (f *dwarfFile) codeUnit(off uint32) (*codeUnit, error) {
 func (u *codeUnit) table() ([]dwarfloc.Row, []string, error) {
 	if !u.read {
 		u.read = true
-		w := dwarfloc.Unit{Info: u.data, Abbrev: u.in.abbrev, Line: u.code.line, Str: u.in.str, LineStr: u.in.lineStr, StrOffsets: u.in.strOffsets, Addr: u.code.addr}
+		w := dwarfloc.Unit{Info: u.data, Abbrev: u.in.abbrev, Line: u.code.line, Str: u.in.str, LineStr: u.in.lineStr, StrOffsets: u.in.strOffsets, Addr: u.code.addr, RngLists: u.code.rnglists}
 		if u.files, u.lines = w.Files(); u.lines == nil {
 			u.rows, u.lines = w.Rows()
 		}

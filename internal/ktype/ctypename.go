@@ -1,6 +1,7 @@
 package ktype
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 // (a bit for each) it may have there.
 type typeQuery struct {
 	name    string
+	clang   string // another name that it may have, "" for none
 	kinds   uint32
 	forward uint32 // kinds that only declare it
 	void    bool
@@ -38,15 +40,33 @@ func parseTypeName(name string) (typeQuery, error) {
 	}
 	bare := strings.Join(words, " ")
 	if w := btfInt(words); w != "" {
-		return typeQuery{name: w, kinds: 1 << kindInt}, nil
+		q := typeQuery{name: w, kinds: 1 << kindInt}
+		if c := plainInt(words); c != w {
+			q.clang = c
+		}
+		return q, nil
 	}
 	return typeQuery{name: bare, kinds: 1<<kindTypedef | 1<<kindInt | 1<<kindFloat}, nil
+}
+
+// look asks for the type, and where there is none by the other name that it may
+// have.
+func (q typeQuery) look(find func(typeQuery) (*fetchargs.Type, error)) (*fetchargs.Type, error) {
+	t, err := find(q)
+	if q.clang == "" || !errors.Is(err, fetchargs.ErrNoType) {
+		return t, err
+	}
+	q.name = q.clang
+	if other, oerr := find(q); oerr == nil {
+		return other, nil
+	}
+	return t, err
 }
 
 // integer is a C integer type that has more than one spelling.
 type integer struct{ c, btf string }
 
-// Compilers write the second spelling into debug information, people the
+// GCC writes the second spelling into debug information, clang and people the
 // first.
 var integers = []integer{
 	{"char", "char"}, {"signed char", "signed char"}, {"unsigned char", "unsigned char"},

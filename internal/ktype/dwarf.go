@@ -72,6 +72,10 @@ func (d *DWARF) TypeNamed(name string) (*fetchargs.Type, error) {
 	if q.void {
 		return &fetchargs.Type{Kind: fetchargs.Void, Name: "void"}, nil
 	}
+	return q.look(func(q typeQuery) (*fetchargs.Type, error) { return d.typeNamed(name, q) })
+}
+
+func (d *DWARF) typeNamed(name string, q typeQuery) (*fetchargs.Type, error) {
 	if t, err := d.vmlinux.typeNamed(q, q.kinds); t != nil || err != nil {
 		return t, err
 	}
