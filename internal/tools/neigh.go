@@ -2,6 +2,7 @@ package tools
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/skprobe/skprobe/internal/event"
 )
@@ -43,8 +44,8 @@ skprobe neigh --where 'newstate == "FAILED"'`,
 			{Tracepoint: "neigh:neigh_timer_handler", Optional: true, Fields: recordedNeighbour()},
 		},
 	}, {
-		// The state before is that at the start of the functions, on the same
-		// CPU: they hold the neighbour's lock, or run in softirq.
+		// The state before is that at the start of the functions: they hold the
+		// neighbour's lock, or run in softirq.
 		Name:   "neigh.before",
 		Hidden: true,
 		Short:  "a neighbour's state may change now",
@@ -143,35 +144,57 @@ func (n *neighbours) Event(ev *event.Event, show func(*event.Event) error) error
 	if v := ev.Value(n.oldstate); v != nil {
 		old, known = v.Num, true // one function tells both
 	}
-	open := n.open[ev.CPU]
-	about := func(c *change) bool { return c.addr == addr.Addr && c.dev == string(dev.Text) }
-	for i := len(open) - 1; i >= 0 && !known; i-- {
-		if about(&open[i]) {
-			old, known = open[i].state, true
-			if ev.Name != "neigh.before" {
-				open = open[:i] // done, with what it called
+	about := func(c change) bool { return c.addr == addr.Addr && c.dev == string(dev.Text) }
+	if cpu, i := n.under(ev.CPU, about); i >= 0 && !known {
+		old, known = n.open[cpu][i].state, true
+		if ev.Name != "neigh.before" {
+			n.open[cpu] = n.open[cpu][:i] // done, with what it called
+		}
+	}
+	for _, open := range n.open {
+		for i := range open {
+			if about(open[i]) {
+				open[i].state = state.Num
 			}
 		}
 	}
-	for i := range open {
-		if about(&open[i]) {
-			open[i].state = state.Num
-		}
-	}
 	if ev.Name == "neigh.before" {
+		open := n.open[ev.CPU]
 		if len(open) == maxChanges {
 			open = open[:copy(open, open[1:])]
 			n.evicted++
 		}
-		open = append(open, change{string(dev.Text), addr.Addr, state.Num})
+		n.open[ev.CPU] = append(open, change{string(dev.Text), addr.Addr, state.Num})
 	}
-	n.open[ev.CPU] = open
 	if !known || old == state.Num {
 		return nil
 	}
 	ev.Name = "neigh.state"
 	ev.SetNum(n.oldstate, old)
 	return show(ev)
+}
+
+// under finds the innermost change that is under way, on the CPU or, if there is
+// none, on another: a task that asks a neighbour tells its state after softirqs
+// are allowed again, when it may have been moved.
+func (n *neighbours) under(cpu uint32, about func(change) bool) (uint32, int) {
+	last := func(cpu uint32) int {
+		for i, c := range slices.Backward(n.open[cpu]) {
+			if about(c) {
+				return i
+			}
+		}
+		return -1
+	}
+	if i := last(cpu); i >= 0 {
+		return cpu, i
+	}
+	for other := range n.open {
+		if i := last(other); i >= 0 {
+			return other, i
+		}
+	}
+	return cpu, -1
 }
 
 // Evicted returns how many changes were given up.
