@@ -303,9 +303,9 @@ func (r *resolver) memberOf(n node, x Ref, st *Type, name string) (Ref, error) {
 	case !ok && st.Incomplete:
 		return Ref{}, r.fail(n, ErrNoType, "the members of %s are not in %s", st, r.t.Types.Source())
 	case !ok:
-		err := r.fail(n, ErrNoMember, "%s has no member %q", st, name)
-		err.(*ExprError).suggest(name, st.MemberNames())
-		err.(*ExprError).within = st
+		err := r.fail(n, ErrNoMember, "%s has no member %q", st, name).(*ExprError)
+		err.suggest(name, st.MemberNames())
+		err.within = st
 		return Ref{}, err
 	}
 	x.lvalue = true

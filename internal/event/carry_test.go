@@ -55,23 +55,8 @@ func TestCarry(t *testing.T) {
 	if got := c.FromEntry(); !slices.Equal(got, []string{"count", "sk", "sk->__sk_common.skc_num"}) {
 		t.Errorf("from the entry: %q", got)
 	}
-	ev := p.NewEvent()
 	m := newMachine(1)
-	last := map[*event.Half][]byte{}
-	hit := func(h *event.Half, tid uint32) string {
-		t.Helper()
-		if last[h] == nil {
-			last[h] = make([]byte, 4096)
-		}
-		ok, err := c.Decode(h, tid, m.record(h, c.IsReturn(h), last[h][:4096]), ev)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !ok {
-			return ""
-		}
-		return show(p, ev)
-	}
+	hit := m.decoder(t, p, c)
 	enter := func(tid uint32, sk, count uint64) {
 		t.Helper()
 		m.regs["di"], m.regs["r9"] = sk, count

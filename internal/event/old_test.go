@@ -77,26 +77,15 @@ func TestInner(t *testing.T) {
 		if c.Entry.Symbol != "f" || c.Inner.Symbol != "g" || c.Return.Symbol != "f" || len(c.Halves()) != 3 {
 			t.Fatalf("%s: %d definitions", name, len(c.Halves()))
 		}
-		ev := p.NewEvent()
 		m := newMachine(1)
-		last := map[*event.Half][]byte{}
+		decode := m.decoder(t, p, c)
 		hit := func(h *event.Half, tid uint32, regs ...uint64) string {
 			t.Helper()
 			for i, v := range regs {
 				b, _ := fetchargs.AMD64.Param(i)
 				m.regs[b.Name] = v
 			}
-			if last[h] == nil {
-				last[h] = make([]byte, 4096)
-			}
-			ok, err := c.Decode(h, tid, m.record(h, c.IsReturn(h), last[h][:4096]), ev)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !ok {
-				return ""
-			}
-			return show(p, ev)
+			return decode(h, tid)
 		}
 		enter := func(tid uint32, n uint64) { hit(c.Entry, tid, 0, 0, n) }
 		inner := func(tid uint32, thing, n uint64) { hit(c.Inner, tid, thing, n) }

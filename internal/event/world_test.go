@@ -120,6 +120,27 @@ func (m *machine) bytes(addr uint64, b []byte) {
 	}
 }
 
+// decoder returns a function that decodes the record of a hit as the machine is
+// then, and returns the event as text, "" for none.
+func (m *machine) decoder(t *testing.T, p *event.Program, c *event.Compiled) func(h *event.Half, tid uint32) string {
+	ev := p.NewEvent()
+	last := map[*event.Half][]byte{}
+	return func(h *event.Half, tid uint32) string {
+		t.Helper()
+		if last[h] == nil {
+			last[h] = make([]byte, 4096)
+		}
+		ok, err := c.Decode(h, tid, m.record(h, c.IsReturn(h), last[h][:4096]), ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			return ""
+		}
+		return show(p, ev)
+	}
+}
+
 // record writes what a definition fetches over the record before, so that what
 // faults keeps its bytes.
 func (m *machine) record(h *event.Half, isReturn bool, old []byte) []byte {

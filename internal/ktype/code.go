@@ -159,11 +159,17 @@ func (f *dwarfFile) codeUnit(off uint32) (*codeUnit, error) {
 	return u, nil
 }
 
+// lines are what the table of lines of a unit is read from.
+func (c *codeInfo) lines(u *dwarfUnit) dwarfloc.Unit {
+	f := u.in
+	return dwarfloc.Unit{Info: u.data, Abbrev: f.abbrev, Line: c.line, Str: f.str, LineStr: f.lineStr, StrOffsets: f.strOffsets, Addr: c.addr, RngLists: c.rnglists}
+}
+
 // table reads the table of lines.
 func (u *codeUnit) table() ([]dwarfloc.Row, []string, error) {
 	if !u.read {
 		u.read = true
-		w := dwarfloc.Unit{Info: u.data, Abbrev: u.in.abbrev, Line: u.code.line, Str: u.in.str, LineStr: u.in.lineStr, StrOffsets: u.in.strOffsets, Addr: u.code.addr, RngLists: u.code.rnglists}
+		w := u.code.lines(u.dwarfUnit)
 		if u.files, u.lines = w.Files(); u.lines == nil {
 			u.rows, u.lines = w.Rows()
 		}

@@ -133,7 +133,6 @@ func (f *dwarfFile) mentionsFile(u *dwarfUnit, file string) bool {
 	if err != nil {
 		return false
 	}
-	w := dwarfloc.Unit{Info: u.data, Abbrev: f.abbrev, Line: c.line, Str: f.str, LineStr: f.lineStr, StrOffsets: f.strOffsets, Addr: c.addr, RngLists: c.rnglists}
-	files, err := w.Files()
+	files, err := c.lines(u).Files()
 	return err == nil && slices.ContainsFunc(files, func(name string) bool { return dwarfloc.IsFile(name, file) })
 }

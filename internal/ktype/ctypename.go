@@ -40,11 +40,7 @@ func parseTypeName(name string) (typeQuery, error) {
 	}
 	bare := strings.Join(words, " ")
 	if w := btfInt(words); w != "" {
-		q := typeQuery{name: w, kinds: 1 << kindInt}
-		if c := plainInt(words); c != w {
-			q.clang = c
-		}
-		return q, nil
+		return typeQuery{name: w, clang: plainInt(words), kinds: 1 << kindInt}, nil
 	}
 	return typeQuery{name: bare, kinds: 1<<kindTypedef | 1<<kindInt | 1<<kindFloat}, nil
 }

@@ -85,11 +85,11 @@ func (d die) convertMember(s *fetchargs.Type, depth int) (fetchargs.Member, erro
 			}
 			// Clang has a number below 0 where it ends after that word, as
 			// in packed structs.
-			first := int64(bits) + 8*int64(min(word, maxBits)) - int64(v) - int64(width)
-			if word > 64 || int64(v) > 8*int64(word) || int64(v) < -8*64 || first < int64(bits) {
+			first := 8*int64(word) - int64(v) - int64(width)
+			if word > 64 || int64(v) < -8*64 || first < 0 {
 				return m, d.u.fault("bit field %s of %s lies outside of its word", m.Name, s)
 			}
-			bits = uint64(first)
+			bits += uint64(first)
 		}
 	}
 	if bits > maxBits {

@@ -17,12 +17,10 @@ func suggest(err error, e *fetchargs.ExprError) error {
 	if len(near) == 0 {
 		near = nearInside(e.Name, e.Inside())
 	}
-	switch {
-	case e.Name == "":
+	switch len(near) {
+	case 0:
 		return err
-	case len(near) == 0:
-		return err
-	case len(near) == 1:
+	case 1:
 		return fmt.Errorf("%w; did you mean %q?", err, near[0])
 	}
 	return fmt.Errorf("%w; did you mean %q or %q?", err, near[0], near[1])
